@@ -1,0 +1,320 @@
+"""The array interface ``xp``: the array API standard's names plus the verbs that the standard lacks.
+
+The rule of the house for verbs that *donate* an argument: that argument is dead afterwards, only the return value lives.
+NumPy, CuPy and PyTorch overwrite it, JAX does not; code that obeys the rule is right on all of them.
+
+A backend is made once and passed in; there is no global state and no dispatch by type. Its functions are bound to the
+instance, so that a call costs one attribute look-up. A new library is a subclass of :class:`Backend` (most eager ones also of
+:class:`EagerControl`), found through the entry-point group ``nmdl_bench.backends``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from nmdl_bench.contracts import Array, ConfigurationError, Scalar
+
+DTYPES = ("float32", "float64")
+
+
+class Backend:
+    """One array library on one device in one real precision.
+
+    Attributes
+    ----------
+    library, device, dtype_name : str
+        Such as ``"torch"``, ``"cuda:0"``, ``"float64"``.
+    dtype : Any
+        The library's own element type.
+    eps : float
+        Unit round-off of the precision (distance from 1 to the next number).
+    eager : bool
+        False where control flow is traced (JAX).
+    s : Any
+        Scalar operations; see :mod:`nmdl_bench.backends.scalars`.
+
+    Notes
+    -----
+    A subclass binds in ``__init__`` what the array API standard names alike: ``abs concat exp expm1 log log1p max reshape sqrt
+    stack sum take tanh where zeros``; and defines the methods below that raise here.
+    """
+
+    library: ClassVar[str] = ""
+    eager: ClassVar[bool] = True
+    device: str
+    dtype_name: str
+    dtype: Any
+    eps: float
+    s: Any
+
+    abs: Callable[..., Array]
+    concat: Callable[..., Array]
+    exp: Callable[..., Array]
+    expm1: Callable[..., Array]
+    log: Callable[..., Array]
+    log1p: Callable[..., Array]
+    max: Callable[..., Array]
+    reshape: Callable[..., Array]
+    sqrt: Callable[..., Array]
+    stack: Callable[..., Array]
+    sum: Callable[..., Array]
+    tanh: Callable[..., Array]
+    where: Callable[..., Array]
+
+    def __init__(self, device: str, dtype: str) -> None:
+        if dtype not in DTYPES:
+            raise ConfigurationError(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
+        self.device, self.dtype_name = device, dtype
+        self.eps = float(np.finfo(dtype).eps)
+
+    def __repr__(self) -> str:
+        return f"<{self.library}:{self.device} {self.dtype_name}>"
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Hashable identity: library, device, precision."""
+        return self.library, self.device, self.dtype_name
+
+    # ------------------------------------------------------------------------------------------ to and from the host
+    def asarray(self, a: Any) -> Array:
+        """Copy host data to the device: reals in the backend's precision, integers as indices."""
+        raise NotImplementedError
+
+    def to_numpy(self, a: Array) -> np.ndarray:
+        """Copy an array to the host."""
+        raise NotImplementedError
+
+    def zeros(self, shape: tuple[int, ...]) -> Array:
+        """Array of zeros in the backend's precision."""
+        raise NotImplementedError
+
+    def copy(self, x: Array) -> Array:
+        """An array of its own with the values of ``x``."""
+        raise NotImplementedError
+
+    def one_hot(self, i: Any, n: int) -> Array:
+        """Unit vector ``e_i`` of length ``n``; ``i`` is an integer of the backend's scalars."""
+        raise NotImplementedError
+
+    def take(self, x: Array, indices: Array, axis: int = 0) -> Array:
+        """Gather slices of ``x`` along ``axis``."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------------------------------ reductions to scalars
+    def dot(self, x: Array, y: Array) -> Scalar:
+        """Inner product of two vectors."""
+        raise NotImplementedError
+
+    def total(self, x: Array) -> Scalar:
+        """Sum of all elements."""
+        raise NotImplementedError
+
+    def norm_inf(self, x: Array) -> Scalar:
+        """Largest absolute value (NaN where one is NaN)."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------------------------------ donating verbs
+    def axpy(self, a: Scalar, x: Array, y: Array) -> Array:
+        """``a x + y``; donates ``y``."""
+        raise NotImplementedError
+
+    def aypx(self, a: Scalar, x: Array, y: Array) -> Array:
+        """``a y + x``; donates ``y``."""
+        raise NotImplementedError
+
+    def axpby(self, a: Scalar, x: Array, b: Scalar, y: Array) -> Array:
+        """``a x + b y``; donates ``y``."""
+        raise NotImplementedError
+
+    def scale(self, a: Scalar, x: Array) -> Array:
+        """``a x``; donates ``x``."""
+        raise NotImplementedError
+
+    def addmm(self, Z: Array, A: Array, B: Array, a: float = 1.0) -> Array:
+        """``Z + a A B`` for matrices; donates ``Z``."""
+        raise NotImplementedError
+
+    def set_row(self, S: Array, i: Any, v: Array) -> Array:
+        """``S`` with row ``i`` replaced by ``v``; donates ``S``."""
+        raise NotImplementedError
+
+    def set_column(self, S: Array, i: Any, v: Array) -> Array:
+        """``S`` with column ``i`` replaced by ``v``; donates ``S``."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------------------------------ control flow
+    def while_loop(self, cond: Callable[[Any], Any], body: Callable[[Any], Any], state: Any) -> Any:
+        """Apply ``body`` while ``cond`` holds; donates ``state``."""
+        raise NotImplementedError
+
+    def cond(self, pred: Any, then: Callable[..., Any], else_: Callable[..., Any], *args: Any) -> Any:
+        """``then(*args)`` or ``else_(*args)``; both return trees of the same structure."""
+        raise NotImplementedError
+
+    def scan(self, body: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, reverse: bool = False) -> Any:
+        """Fold ``body(carry, x) -> (carry, y)`` over the leading axis of ``xs``; returns ``(carry, ys)``.
+
+        ``ys`` has the structure of ``y``; its leaves are opaque to all but another ``scan`` and :meth:`ravel`.
+        """
+        raise NotImplementedError
+
+    def ravel(self, parts: Sequence[Any]) -> Array:
+        """One flat vector from arrays and from leaves that a ``scan`` stacked, in order."""
+        raise NotImplementedError
+
+    def compile(self, fn: Callable[..., Any], donate: tuple[int, ...] = ()) -> Callable[..., Any]:
+        """``fn`` in the library's compiled form; arguments at the positions ``donate`` are dead afterwards."""
+        return fn
+
+    # ------------------------------------------------------------------------------------------ recording in loops
+    def recorder(self, rows: int, columns: int) -> Any:
+        """An empty table for scalars that loops write; lives on the device where scalars do."""
+        raise NotImplementedError
+
+    def record(self, table: Any, row: Any, values: Sequence[Any]) -> Any:
+        """Write ``values`` into ``row``; donates ``table``."""
+        raise NotImplementedError
+
+    def recorded(self, table: Any) -> np.ndarray:
+        """The table on the host, float64 (rows, columns)."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------------------------------ devices and clocks
+    @contextlib.contextmanager
+    def scope(self) -> Iterator[None]:
+        """Enter once around a solve: settings that must not be paid for at every operation."""
+        yield
+
+    def synchronize(self, tree: Any = None) -> None:
+        """Wait until what was asked of the device (and ``tree``, where given) is computed."""
+
+    def memory_peak(self) -> int | None:
+        """Bytes at the peak since :meth:`memory_reset` from the library's allocator; None where it does not tell."""
+        return None
+
+    def memory_reset(self) -> None:
+        """Start a new peak."""
+
+    def elapsed(self, fn: Callable[[], Any]) -> tuple[Any, float | None]:
+        """Result of ``fn`` and its seconds by the device's own events; None where there are none."""
+        return fn(), None
+
+    # ------------------------------------------------------------------------------------------ kernels
+    # Generic versions. A library overrides one only where a benchmark shows more than 20 %; tests hold each override
+    # against the version here.
+    def add_scaled(self, y: Array, a: Scalar, x: Array) -> Array:
+        """``y + a x`` as a fresh array."""
+        return y + a * x
+
+    def affine(self, Y: Array, K: Array, b: Array) -> Array:
+        """``Y K + b`` for Y (n, p), K (p, q), b (q,)."""
+        return Y @ K + b
+
+    def column_sum(self, Z: Array) -> Array:
+        """Sum over samples: (n, q) to (q,)."""
+        return self.sum(Z, axis=0)
+
+    def act_tanh(self, X: Array) -> Array:
+        """``tanh(X)``; donates ``X``."""
+        return self.tanh(X)
+
+    def act_tanh_derivative(self, A: Array, Z: Array) -> Array:
+        """``tanh'(X) Z = (1 - A^2) Z`` for ``A = tanh(X)``."""
+        return (1 - A * A) * Z
+
+    def act_relu(self, X: Array) -> Array:
+        """``max(X, 0)``; donates ``X``. NaN stays NaN."""
+        return self.where(X <= 0, self.zeros(X.shape), X)
+
+    def act_relu_derivative(self, A: Array, Z: Array) -> Array:
+        """``[A > 0] Z`` for ``A = max(X, 0)``: the derivative at the kink is 0."""
+        return self.where(A > 0, Z, self.zeros(Z.shape))
+
+    def act_softplus(self, X: Array) -> Array:
+        """``log(1 + exp X)`` without overflow; donates ``X``."""
+        return self.act_relu(X * 1) + self.log1p(self.exp(-self.abs(X)))
+
+    def act_softplus_derivative(self, A: Array, Z: Array) -> Array:
+        """``Z / (1 + exp(-X)) = (1 - exp(-A)) Z`` for ``A = softplus(X)``."""
+        return -self.expm1(-A) * Z
+
+    def softmax(self, S: Array) -> tuple[Array, Array]:
+        """Row-wise softmax (n, k) and the log of its denominator (n, 1), shifted by the row's maximum; donates ``S``."""
+        m = self.max(S, axis=1, keepdims=True)
+        E = self.exp(S - m)
+        total = self.sum(E, axis=1, keepdims=True)
+        return E / total, self.log(total) + m
+
+
+class EagerControl:
+    """Control flow in Python, for libraries that run each operation at once."""
+
+    def while_loop(self, cond: Callable[[Any], Any], body: Callable[[Any], Any], state: Any) -> Any:
+        while cond(state):
+            state = body(state)
+        return state
+
+    def cond(self, pred: Any, then: Callable[..., Any], else_: Callable[..., Any], *args: Any) -> Any:
+        return then(*args) if pred else else_(*args)
+
+    def unstack(self, x: Array) -> Sequence[Array]:
+        """Views of the slices along the leading axis."""
+        return list(x)
+
+    def _steps(self, xs: Any) -> list[Any]:
+        """The slices of a tree along its leaves' leading axis, as one tree a step."""
+        if isinstance(xs, dict):
+            return [dict(zip(xs, values)) for values in zip(*map(self._steps, xs.values()))]
+        if isinstance(xs, tuple):
+            columns = zip(*map(self._steps, xs))
+            return [type(xs)(*c) for c in columns] if hasattr(xs, "_fields") else list(columns)
+        if isinstance(xs, list):  # stacked by an earlier scan
+            return xs
+        return list(self.unstack(xs))
+
+    def scan(self, body: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, reverse: bool = False) -> Any:
+        steps = self._steps(xs)
+        ys = []
+        for x in reversed(steps) if reverse else steps:
+            carry, y = body(carry, x)
+            ys.append(y)
+        if reverse:
+            ys.reverse()
+        return carry, _stack(ys)
+
+    def ravel(self, parts: Sequence[Any]) -> Array:
+        pieces: list[Array] = []
+        for part in parts:
+            pieces.extend(part if isinstance(part, list) else [part])
+        return self.concat([self.reshape(piece, (-1,)) for piece in pieces])  # type: ignore[attr-defined]
+
+
+def _stack(ys: list[Any]) -> Any:
+    """Trees, one a step, as one tree whose leaves are lists: what :meth:`EagerControl.scan` calls stacked."""
+    first = ys[0] if ys else None
+    if first is None:
+        return None
+    if isinstance(first, dict):
+        return {name: _stack([y[name] for y in ys]) for name in first}
+    if isinstance(first, tuple):
+        columns = [_stack(list(column)) for column in zip(*ys)]
+        return type(first)(*columns) if hasattr(first, "_fields") else tuple(columns)
+    return ys
+
+
+class HostRecorder:
+    """A table as a list of rows, where scalars are Python floats."""
+
+    def recorder(self, rows: int, columns: int) -> Any:
+        return np.full((rows, columns), np.nan)
+
+    def record(self, table: Any, row: Any, values: Sequence[Any]) -> Any:
+        table[row] = values
+        return table
+
+    def recorded(self, table: Any) -> np.ndarray:
+        return table

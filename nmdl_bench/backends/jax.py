@@ -1,0 +1,157 @@
+"""JAX: functional, traced and compiled. A float64 backend turns x64 on, for the whole process."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from nmdl_bench.backends.base import Backend
+from nmdl_bench.contracts import Array, Scalar, UnavailableError
+
+
+class JaxScalars:
+    """Traced or concrete 0-d arrays; constants carry the backend's precision, so that branches agree under x64."""
+
+    def __init__(self, dtype: Any) -> None:
+        self._dtype = dtype
+        for name in ("sqrt", "exp", "cos", "abs", "isfinite", "where", "maximum", "minimum", "mod"):
+            setattr(self, name, getattr(jnp, name))
+        self.div, self.not_, self.pow = jnp.true_divide, jnp.logical_not, jnp.power
+
+    def const(self, v: Any) -> Scalar:
+        return jnp.asarray(v, self._dtype)
+
+    def int(self, i: Any) -> Any:
+        return jnp.asarray(i, jnp.int32)
+
+    def real(self, k: Any) -> Scalar:
+        return jnp.asarray(k, self._dtype)
+
+    def and_(self, a: Any, *rest: Any) -> Any:
+        for b in rest:
+            a = jnp.logical_and(a, b)
+        return a
+
+    def or_(self, a: Any, *rest: Any) -> Any:
+        for b in rest:
+            a = jnp.logical_or(a, b)
+        return a
+
+
+class JaxBackend(Backend):
+    """JAX on ``"cpu"``, ``"cuda:N"`` or ``"tpu:N"``."""
+
+    library: ClassVar[str] = "jax"
+    eager: ClassVar[bool] = False
+
+    def __init__(self, device: str = "cpu", dtype: str = "float64") -> None:
+        super().__init__(device or "cpu", dtype)
+        if dtype == "float64":
+            jax.config.update("jax_enable_x64", True)
+        jax.config.update("jax_default_matmul_precision", "highest")  # no TF32
+        platform, _, index = self.device.partition(":")
+        try:
+            devices = jax.devices(platform)
+            self.jax_device = devices[int(index or 0)]
+        except (RuntimeError, IndexError, ValueError):
+            raise UnavailableError(f"jax finds no device {device!r} here; it has {jax.devices()}") from None
+        self.dtype = jnp.dtype(dtype)
+        self.s = JaxScalars(self.dtype)
+        for name in ("abs", "exp", "expm1", "log", "log1p", "max", "reshape", "sqrt", "stack", "sum", "tanh", "where"):
+            setattr(self, name, getattr(jnp, name))
+        self.concat, self.dot, self.total = jnp.concatenate, jnp.dot, jnp.sum
+        self.while_loop, self.cond = lax.while_loop, lax.cond
+
+    def asarray(self, a: Any) -> Array:
+        a = np.asarray(a)
+        dtype = self.dtype if a.dtype.kind == "f" else np.int32
+        # may_alias would let a donated buffer write into the host's array
+        return jax.device_put(np.array(a, dtype=dtype), self.jax_device, may_alias=False)
+
+    def to_numpy(self, a: Array) -> np.ndarray:
+        return np.array(a)
+
+    def zeros(self, shape: tuple[int, ...]) -> Array:
+        return jnp.zeros(shape, self.dtype)
+
+    def copy(self, x: Array) -> Array:
+        return jnp.array(x, copy=True)
+
+    def one_hot(self, i: Any, n: int) -> Array:
+        return (jnp.arange(n) == i).astype(self.dtype)
+
+    def take(self, x: Array, indices: Array, axis: int = 0) -> Array:
+        return jnp.take(x, indices, axis=axis)
+
+    def norm_inf(self, x: Array) -> Scalar:
+        return jnp.max(jnp.abs(x))
+
+    def axpy(self, a: Scalar, x: Array, y: Array) -> Array:
+        return a * x + y
+
+    def aypx(self, a: Scalar, x: Array, y: Array) -> Array:
+        return a * y + x
+
+    def axpby(self, a: Scalar, x: Array, b: Scalar, y: Array) -> Array:
+        return a * x + b * y
+
+    def scale(self, a: Scalar, x: Array) -> Array:
+        return a * x
+
+    def addmm(self, Z: Array, A: Array, B: Array, a: float = 1.0) -> Array:
+        return Z + a * (A @ B)
+
+    def set_row(self, S: Array, i: Any, v: Array) -> Array:
+        return S.at[i].set(v)
+
+    def set_column(self, S: Array, i: Any, v: Array) -> Array:
+        return S.at[:, i].set(v)
+
+    def scan(self, body: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, reverse: bool = False) -> Any:
+        return lax.scan(body, carry, xs, reverse=reverse)
+
+    def ravel(self, parts: Sequence[Any]) -> Array:
+        return jnp.concatenate([jnp.reshape(part, (-1,)) for part in parts])
+
+    def compile(self, fn: Callable[..., Any], donate: tuple[int, ...] = ()) -> Callable[..., Any]:
+        jitted = jax.jit(fn, donate_argnums=donate)
+        return functools.wraps(fn)(lambda *args: jitted(*_distinct(args))) if donate else jitted
+
+    def recorder(self, rows: int, columns: int) -> Any:
+        return jnp.full((rows, columns), jnp.nan, self.dtype)
+
+    def record(self, table: Any, row: Any, values: Sequence[Any]) -> Any:
+        return table.at[row].set(jnp.stack([jnp.asarray(v, self.dtype) for v in values]))
+
+    def recorded(self, table: Any) -> np.ndarray:
+        return np.array(table, dtype=np.float64)
+
+    def synchronize(self, tree: Any = None) -> None:
+        if tree is None:
+            jax.effects_barrier()
+            jnp.zeros(()).block_until_ready()
+        else:
+            jax.block_until_ready(tree)
+
+    def memory_peak(self) -> int | None:
+        statistics = self.jax_device.memory_stats()
+        return statistics["peak_bytes_in_use"] if statistics else None
+
+
+def _distinct(tree: Any) -> Any:
+    """The tree with an array of its own at every place: one that stands twice cannot be donated."""
+    seen: set[int] = set()
+
+    def own(leaf: Any) -> Any:
+        if id(leaf) in seen:
+            return jnp.array(leaf, copy=True)
+        seen.add(id(leaf))
+        return leaf
+
+    return jax.tree.map(own, tree)

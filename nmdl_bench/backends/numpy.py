@@ -1,0 +1,126 @@
+"""NumPy: in place wherever the rule of donation allows, since fresh arrays cost more than the arithmetic on them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from nmdl_bench.backends.base import Backend, EagerControl, HostRecorder
+from nmdl_bench.backends.scalars import FloatScalars
+from nmdl_bench.contracts import Array, Scalar, UnavailableError
+
+
+class NumpyBackend(HostRecorder, EagerControl, Backend):
+    """NumPy on the CPU."""
+
+    library: ClassVar[str] = "numpy"
+
+    def __init__(self, device: str = "cpu", dtype: str = "float64") -> None:
+        super().__init__(device or "cpu", dtype)
+        if self.device != "cpu":
+            raise UnavailableError(f"numpy has no device {device!r}; use 'numpy' or 'numpy:cpu'")
+        self.dtype = np.dtype(dtype)
+        self.s = FloatScalars()
+        for name in ("abs", "exp", "expm1", "log", "log1p", "reshape", "sqrt", "stack", "tanh", "where"):
+            setattr(self, name, getattr(np, name))
+        self.concat, self.copy, self.max, self.sum = np.concatenate, np.array, np.max, np.sum
+
+    def asarray(self, a: Any) -> Array:
+        a = np.asarray(a)
+        return np.array(a, dtype=self.dtype if a.dtype.kind == "f" else np.intp)
+
+    def to_numpy(self, a: Array) -> np.ndarray:
+        return np.array(a)
+
+    def zeros(self, shape: tuple[int, ...]) -> Array:
+        return np.zeros(shape, self.dtype)
+
+    def one_hot(self, i: int, n: int) -> Array:
+        e = np.zeros(n, self.dtype)
+        e[i] = 1
+        return e
+
+    def take(self, x: Array, indices: Array, axis: int = 0) -> Array:
+        return x.take(indices, axis)
+
+    def dot(self, x: Array, y: Array) -> Scalar:
+        return float(x.dot(y))
+
+    def total(self, x: Array) -> Scalar:
+        return float(x.sum())
+
+    def norm_inf(self, x: Array) -> Scalar:
+        return float(np.abs(x).max())
+
+    def axpy(self, a: Scalar, x: Array, y: Array) -> Array:
+        y += a * x
+        return y
+
+    def aypx(self, a: Scalar, x: Array, y: Array) -> Array:
+        y *= a
+        y += x
+        return y
+
+    def axpby(self, a: Scalar, x: Array, b: Scalar, y: Array) -> Array:
+        y *= b
+        y += a * x
+        return y
+
+    def scale(self, a: Scalar, x: Array) -> Array:
+        x *= a
+        return x
+
+    def addmm(self, Z: Array, A: Array, B: Array, a: float = 1.0) -> Array:
+        T = A @ B
+        if a != 1.0:
+            T *= a
+        Z += T
+        return Z
+
+    def set_row(self, S: Array, i: int, v: Array) -> Array:
+        S[i] = v
+        return S
+
+    def set_column(self, S: Array, i: int, v: Array) -> Array:
+        S[:, i] = v
+        return S
+
+    # ------------------------------------------------------------------------------------------ kernels
+    def add_scaled(self, y: Array, a: Scalar, x: Array) -> Array:
+        z = np.multiply(x, a)
+        z += y
+        return z
+
+    def affine(self, Y: Array, K: Array, b: Array) -> Array:
+        X = Y @ K
+        X += b
+        return X
+
+    def act_tanh(self, X: Array) -> Array:
+        return np.tanh(X, out=X)
+
+    def act_tanh_derivative(self, A: Array, Z: Array) -> Array:
+        D = A * A
+        np.subtract(1, D, out=D)
+        D *= Z
+        return D
+
+    def act_relu(self, X: Array) -> Array:
+        return np.maximum(X, 0, out=X)
+
+    def act_relu_derivative(self, A: Array, Z: Array) -> Array:
+        return np.multiply(Z, A > 0)
+
+    def act_softplus(self, X: Array) -> Array:
+        return np.logaddexp(X, 0, out=X)
+
+    def softmax(self, S: Array) -> tuple[Array, Array]:
+        m = S.max(axis=1, keepdims=True)
+        S -= m
+        np.exp(S, out=S)
+        total = S.sum(axis=1, keepdims=True)
+        S /= total
+        np.log(total, out=total)
+        total += m
+        return S, total

@@ -1,0 +1,320 @@
+"""The command line. Each command imports what it needs when it is called, so that ``--help`` is instant.
+
+Exit codes: 0 done (cases that failed are rows of the result, not failures of the command); 1 something stopped it,
+such as a full disk; 2 a mistake in what was asked, such as an unknown name; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from nmdl_bench.runs.run import Sweep
+    from nmdl_bench.runs.store import Store
+
+DEFAULT_STORE = Path("reports") / "results.sqlite"
+
+
+def _sentences(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn errors raised on purpose, and those of the file system, into one sentence and an exit code."""
+
+    @wraps(command)
+    def guarded(*args: Any, **options: Any) -> Any:
+        try:
+            return command(*args, **options)
+        except (click.exceptions.Exit, click.ClickException, click.Abort, SystemExit):
+            raise
+        except Exception as error:
+            from nmdl_bench.contracts import ConfigurationError, NmdlError, UnknownNameError
+
+            if isinstance(error, BrokenPipeError) or not isinstance(error, NmdlError | OSError):
+                raise
+            click.echo(f"Error: {' '.join(str(error).split())}", err=True)
+            sys.exit(2 if isinstance(error, ConfigurationError | UnknownNameError) else 1)
+
+    return guarded
+
+
+def _examples(*lines: str) -> str:
+    """A help page's last part; the backspace keeps click from joining its lines."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def _complete_run(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Names of experiments in the store, for shell completion."""
+    from nmdl_bench.contracts import NmdlError
+    from nmdl_bench.runs.store import Store
+
+    try:
+        with Store.open(context.params.get("store") or os.environ.get("NMDL_STORE") or DEFAULT_STORE) as store:
+            names = {run.experiment for run in store.runs()}
+    except NmdlError:
+        return []
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+_store_option = click.option(
+    "--store",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=DEFAULT_STORE,
+    show_default=True,
+    envvar="NMDL_STORE",
+    help="Results store; NMDL_STORE in the environment sets it too.",
+)
+_output_option = click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the report; default: one named after the experiment, beside the store.",
+)
+_plugin_option = click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Python file that registers problems or solvers of your own; may be given more than once.",
+)
+_run_argument = click.argument("run_name", metavar="RUN", shell_complete=_complete_run)
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=_examples(
+        "nmdl-bench list                           what there is to compare",
+        "nmdl-bench run reports/quickstart.toml    measure, then write table and figures",
+        "nmdl-bench report quickstart              write them again",
+        "nmdl-bench doctor                         which array libraries work here",
+    ),
+)
+@click.version_option(package_name="nmdl-bench", prog_name="nmdl-bench")
+def main() -> None:
+    """Compare solvers on residual networks across array libraries."""
+
+
+@main.command(
+    "list",
+    epilog=_examples(
+        "nmdl-bench list",
+        "nmdl-bench list solvers --json",
+        "nmdl-bench list problems --plugin my_problem.py",
+        "nmdl-bench list runs",
+    ),
+)
+@click.argument("what", type=click.Choice(["problems", "solvers", "backends", "runs"]), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_plugin_option
+@_store_option
+@_sentences
+def list_(what: str | None, as_json: bool, plugins: tuple[Path, ...], store: Path) -> None:
+    """List problems, solvers, backends, or the runs in the store; by default the first three."""
+    from nmdl_bench.runs import listing
+    from nmdl_bench.runs.plugins import load_all
+
+    load_all(plugins)
+    wanted = [what] if what else ["problems", "solvers", "backends"]
+    tables = {name: listing.rows(name, store) for name in wanted}
+    if as_json:
+        import json
+
+        click.echo(json.dumps(tables if what is None else tables[wanted[0]], indent=2))
+        return
+    for i, (name, rows) in enumerate(tables.items()):
+        click.echo(("\n" if i else "") + click.style(name.capitalize(), bold=True))
+        click.echo(listing.table(rows))
+
+
+@main.command(
+    "run",
+    epilog=_examples(
+        "nmdl-bench run reports/quickstart.toml",
+        "nmdl-bench run reports/quickstart.toml --only torch --no-report",
+        "nmdl-bench run mine.toml --plugin my_solver.py --output out/mine",
+    ),
+)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@_store_option
+@_plugin_option
+@_output_option
+@click.option("--no-report", is_flag=True, help="Measure only.")
+@click.option("--only", default="", metavar="TEXT", help="Measure only cases whose title contains TEXT.")
+@click.option("--retry", is_flag=True, help="Measure again what ended as error, timeout, out_of_memory or unavailable.")
+@click.option("--events", is_flag=True, envvar="NMDL_EVENTS", help="Print 'committed KEY REPEAT' after each commit.")
+@_sentences
+def run(
+    file: Path,
+    store: Path,
+    plugins: tuple[Path, ...],
+    output: Path | None,
+    no_report: bool,
+    only: str,
+    retry: bool,
+    events: bool,
+) -> None:
+    """Measure what an experiment FILE (TOML) asks for, and write its report.
+
+    What the store has already is not measured again: the same command resumes an interrupted run. A case that fails is
+    recorded with its status and reason, and the run goes on.
+    """
+    from nmdl_bench.runs.progress import make_progress
+    from nmdl_bench.runs.run import plan
+    from nmdl_bench.runs.run import run as measure
+    from nmdl_bench.runs.store import Store
+
+    def committed(key: str, repeat: int) -> None:
+        print(f"committed {key} {repeat}", flush=True)
+
+    planned = plan(file, plugins)
+    with Store.open(store, create=True) as opened:
+        try:
+            sweep = measure(
+                planned,
+                opened,
+                progress=make_progress(),
+                only=only,
+                retry=retry,
+                committed=committed if events else None,
+            )
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted; every finished repeat is stored. The same command resumes the run.", err=True)
+            sys.exit(130)
+        _summary(sweep)
+        if not no_report:
+            _report(opened, sweep.run_id, output or store.parent / sweep.experiment)
+
+
+def _summary(sweep: Sweep) -> None:
+    statuses = ", ".join(f"{count} {status}" for status, count in sweep.statuses.most_common())
+    click.echo(
+        f"Run {sweep.run_id} ({sweep.experiment}): measured {sweep.measured} repeats, {sweep.stored} were stored."
+    )
+    click.echo(f"Cases: {statuses or 'none'}.")
+    if sweep.left:
+        click.echo(f"{sweep.left} repeats are left; run without --only to measure them.")
+    if sweep.failed:
+        click.echo(f"{sweep.failed} cases failed, see the table for the reasons; --retry measures them again.")
+
+
+def _report(store: Store, run_id: str, output: Path) -> None:
+    from nmdl_bench import report as reporting
+
+    reporting.print_table(store, run_id)
+    paths = reporting.write_report(store, run_id, output)
+    page = next((path for path in paths if Path(path).suffix == ".html"), output)
+    click.echo(f"Report: {page}")
+
+
+@main.command(
+    "report",
+    epilog=_examples(
+        "nmdl-bench report quickstart",
+        "nmdl-bench report 3f2a --output out/",
+    ),
+)
+@_run_argument
+@_store_option
+@_output_option
+@_sentences
+def report(run_name: str, store: Path, output: Path | None) -> None:
+    """Write table, figures and page of a stored RUN: an experiment's name (its latest run) or the start of a run's id."""
+    from nmdl_bench.runs.store import Store
+
+    with Store.open(store) as opened:
+        found = opened.find_run(run_name)
+        _report(opened, found.run_id, output or store.parent / found.experiment)
+
+
+@main.command(
+    "export",
+    epilog=_examples(
+        "nmdl-bench export quickstart --to results.parquet",
+        "nmdl-bench export quickstart --to results.csv",
+    ),
+)
+@_run_argument
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A .parquet, .csv or .json file.",
+)
+@_store_option
+@_sentences
+def export(run_name: str, target: Path, store: Path) -> None:
+    """Write the results of a stored RUN as one table, a row for each measured repeat."""
+    from nmdl_bench.contracts import ConfigurationError, UnavailableError
+
+    if target.suffix not in (".parquet", ".csv", ".json"):
+        raise ConfigurationError(f"cannot export to {str(target)!r}; its name has to end in .parquet, .csv or .json")
+
+    from nmdl_bench.report.frames import results_frame
+    from nmdl_bench.runs.store import Store
+
+    with Store.open(store) as opened:
+        frame = results_frame(opened, opened.find_run(run_name).run_id)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.suffix == ".csv":
+        frame.to_csv(target, index=False)
+    elif target.suffix == ".json":
+        frame.to_json(target, orient="records", indent=2)
+    else:
+        try:
+            frame.to_parquet(target, index=False)
+        except ImportError:
+            raise UnavailableError("Parquet needs pyarrow; pip install 'nmdl-bench[export]'") from None
+    click.echo(f"{len(frame)} rows: {target}")
+
+
+@main.command(
+    "doctor",
+    epilog=_examples(
+        "nmdl-bench doctor",
+        "nmdl-bench doctor --json",
+    ),
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_sentences
+def doctor(as_json: bool) -> None:
+    """Say which array libraries work here, and why others do not."""
+    from nmdl_bench.backends import backend_rows
+
+    rows = backend_rows()
+    if as_json:
+        import json
+
+        click.echo(json.dumps(rows, indent=2))
+        return
+    from nmdl_bench.runs import listing
+
+    click.echo(listing.table(listing.doctor(rows)))
+
+
+@main.command(
+    "completion",
+    epilog=_examples(
+        'eval "$(nmdl-bench completion bash)"              in ~/.bashrc',
+        'eval "$(nmdl-bench completion zsh)"               in ~/.zshrc',
+        "nmdl-bench completion fish > ~/.config/fish/completions/nmdl-bench.fish",
+    ),
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    complete = found(main, {}, "nmdl-bench", "_NMDL_BENCH_COMPLETE")
+    # not .source(): for bash it starts the system's bash to ask for its version
+    click.echo(complete.source_template % complete.source_vars())
+
+
+if __name__ == "__main__":
+    main()

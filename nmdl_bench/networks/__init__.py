@@ -1,0 +1,1 @@
+"""Residual networks as discretised differential equations, with their derivatives by hand."""

@@ -1,0 +1,119 @@
+"""The one step of all line-search methods: a trial, its acceptance, and the next direction from the trial's tape."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from nmdl_bench.contracts import Array, Counts, Objective, Scalar, Tape
+from nmdl_bench.optimizers.line_search import Search
+
+if TYPE_CHECKING:
+    from nmdl_bench.backends.base import Backend
+
+
+class DescentState(NamedTuple):
+    """Iterate ``x`` with value ``f`` and gradient ``g``, direction ``d``, where its search and its memory stand.
+
+    ``fresh`` is true while ``d`` is the steepest descent that the memory starts from; see
+    :class:`nmdl_bench.contracts.Optimizer` for the others.
+    """
+
+    x: Array
+    f: Scalar
+    g: Array
+    g_norm: Scalar
+    d: Array
+    search: Search
+    memory: Any
+    fresh: Any
+    k: Any
+    counts: Counts
+    stalled: Any
+
+
+class Direction(Protocol):
+    """How a line-search method chooses its direction."""
+
+    def init(self, xp: Backend, x: Array) -> Any:
+        """Memory that leads to steepest descent."""
+
+    def update(
+        self, xp: Backend, memory: Any, x: Array, x_new: Array, g: Array, g_new: Array, t: Scalar
+    ) -> tuple[Any, Array, Scalar]:
+        """Memory, direction and first trial at ``x_new`` after a step of length ``t``; donates memory, ``x`` and ``g``."""
+
+
+class LineSearch(Protocol):
+    """See :mod:`nmdl_bench.optimizers.line_search`."""
+
+    def start(self, xp: Backend, t: Scalar, f0: Scalar, df0: Scalar, old: Search | None = None) -> Search: ...
+
+    def is_low(self, xp: Backend, search: Search, f_t: Scalar) -> Any: ...
+
+    def low(self, xp: Backend, search: Search, f_t: Scalar, df_t: Scalar) -> Search: ...
+
+    def high(self, xp: Backend, search: Search, f_t: Scalar) -> Search: ...
+
+
+def first_trial(xp: Backend, g: Array) -> Scalar:
+    """A step of length at most one along ``-g``: ``min(1, 1 / |g|)``."""
+    return xp.s.minimum(xp.s.const(1.0), xp.s.div(xp.s.const(1.0), xp.s.sqrt(xp.dot(g, g))))
+
+
+def line_search_init(objective: Objective, x: Array, search: LineSearch, direction: Direction) -> DescentState:
+    """State at ``x`` (copied), about to try steepest descent."""
+    xp = objective.xp
+    x = xp.copy(x)
+    f, tape = objective.forward(x)
+    g = objective.grad(tape)
+    no = xp.s.int(0) > 0
+    counts = Counts(*map(xp.s.int, (1, 1, 0, 0, 0)))
+    start = search.start(xp, first_trial(xp, g), f, -xp.dot(g, g))
+    memory = direction.init(xp, x)
+    return DescentState(x, f, g, xp.norm_inf(g), -g, start, memory, xp.s.not_(no), xp.s.int(0), counts, no)
+
+
+def line_search_step(
+    objective: Objective, state: DescentState, search: LineSearch, direction: Direction
+) -> DescentState:
+    """One trial ``x + t d``: accepted with a new direction, or rejected with a new ``t``.
+
+    The value decides first; the gradient of a trial is computed only where the value is low enough. A search that gives up starts
+    again along steepest descent; where it came from there, the state is stalled.
+    """
+    xp, s = objective.xp, objective.xp.s
+    x_t = xp.add_scaled(state.x, state.search.t, state.d)
+    f_t, tape = objective.forward(x_t)
+    state = state._replace(counts=state.counts._replace(forward=state.counts.forward + 1))
+
+    def restart(state: DescentState) -> DescentState:
+        df = -xp.dot(state.g, state.g)
+        begin = search.start(xp, first_trial(xp, state.g), state.f, df, state.search)
+        return state._replace(d=-state.g, search=begin, memory=direction.init(xp, state.x), fresh=s.int(0) == 0)
+
+    def accept(state: DescentState, x_t: Array, f_t: Scalar, g_t: Array) -> DescentState:
+        old = state.search
+        memory, d, t = direction.update(xp, state.memory, state.x, x_t, state.g, g_t, old.t)
+        df = xp.dot(g_t, d)
+        state = state._replace(
+            x=x_t, f=f_t, g=g_t, g_norm=xp.norm_inf(g_t), d=d, memory=memory, k=state.k + 1, fresh=s.int(0) > 0
+        )
+        state = state._replace(search=search.start(xp, t, f_t, df, old))
+        return xp.cond(df <= 0, lambda state: state, restart, state)
+
+    def go_on(state: DescentState) -> DescentState:
+        given_up = s.and_(state.search.failed, s.not_(state.fresh))
+        stalled = s.and_(state.search.failed, state.fresh)
+        return xp.cond(given_up, restart, lambda state: state, state._replace(stalled=stalled))
+
+    def low(state: DescentState, x_t: Array, f_t: Scalar, tape: Tape) -> DescentState:
+        g_t = objective.grad(tape)
+        counts = state.counts._replace(gradient=state.counts.gradient + 1)
+        tried = search.low(xp, state.search, f_t, xp.dot(g_t, state.d))
+        state = state._replace(search=tried, counts=counts)
+        return xp.cond(tried.accepted, accept, lambda state, *_: go_on(state), state, x_t, f_t, g_t)
+
+    def high(state: DescentState, x_t: Array, f_t: Scalar, tape: Tape) -> DescentState:
+        return go_on(state._replace(search=search.high(xp, state.search, f_t)))
+
+    return xp.cond(search.is_low(xp, state.search, f_t), low, high, state, x_t, f_t, tape)

@@ -1,0 +1,121 @@
+"""L-BFGS in compact form over a ring buffer: two products with the buffer an iteration instead of 4m vector operations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Objective, Scalar
+from nmdl_bench.optimizers.descent import DescentState, line_search_init, line_search_step
+from nmdl_bench.optimizers.line_search import StrongWolfe
+
+if TYPE_CHECKING:
+    from nmdl_bench.backends.base import Backend
+
+
+class Pairs(NamedTuple):
+    """The last m pairs ``s = x_{k+1} - x_k``, ``y = g_{k+1} - g_k``, as rows in ring order.
+
+    ``W`` (2m, n) holds ``S`` above ``Y``; ``P`` (m, m) the inverse of ``R``, ``R_ij = s_i.y_j`` for pairs i not younger than j, else 0;
+    ``YY = Y Y^T``; ``D`` (m,) the ``s_i.y_i``; ``gamma`` scales the initial matrix; ``i`` is the slot of the oldest pair, to be overwritten.
+    Slots without a pair are zero.
+    """
+
+    W: Array
+    P: Array
+    YY: Array
+    D: Array
+    gamma: Scalar
+    i: Any
+
+
+@dataclass(frozen=True)
+class CompactInverse:
+    """``d = -H g`` with the inverse BFGS matrix of Byrd, Nocedal and Schnabel (1994, theorem 2.2, eq. 3.1)::
+
+        H = gamma I + [S^T  gamma Y^T] [ P^T (D + gamma Y Y^T) P   -P^T ] [   S    ]
+                                       [        -P                   0  ] [ gamma Y ]
+
+    for rows as pairs. ``P = R^-1`` is updated, not solved for. In order of age R is upper triangular, so that dropping the oldest pair drops a row
+    and a column of R and of its inverse alike; a new pair with ``r = S y`` and ``rho = s.y`` borders it by the column ``[-P r; 1] / rho``. Neither
+    refers to the order, hence the ring.
+    """
+
+    m: int
+
+    def init(self, xp: Backend, x: Array) -> Pairs:
+        m, zeros = self.m, xp.zeros
+        return Pairs(
+            zeros((2 * m, x.shape[0])), zeros((m, m)), zeros((m, m)), zeros((m,)), xp.s.const(1.0), xp.s.int(0)
+        )
+
+    def update(
+        self, xp: Backend, memory: Pairs, x: Array, x_new: Array, g: Array, g_new: Array, t: Scalar
+    ) -> tuple[Pairs, Array, Scalar]:
+        s, y = xp.aypx(-1.0, x_new, x), xp.aypx(-1.0, g_new, g)
+        rho, yy = xp.dot(s, y), xp.dot(y, y)
+        curved = rho > xp.eps * yy  # else the pair would spoil H's definiteness
+        memory, Wg = xp.cond(curved, partial(self._store, xp), partial(self._skip, xp), memory, s, y, g_new, rho, yy)
+        return memory, self._direction(xp, memory, Wg, g_new), xp.s.const(1.0)
+
+    def _store(self, xp: Backend, memory: Pairs, s: Array, y: Array, g: Array, rho: Scalar, yy: Scalar) -> Any:
+        m, (W, P, YY, D, _, i) = self.m, memory
+        W = xp.set_row(xp.set_row(W, i, s), m + i, y)
+        products = W @ xp.stack([g, y]).T
+        Wg, r, Yy = products[:, 0], products[:m, 1], products[m:, 1]
+        e = xp.one_hot(i, m)
+        keep = 1 - e
+        P = P * keep * xp.reshape(keep, (m, 1))
+        P = xp.set_column(P, i, xp.scale(xp.s.div(xp.s.const(1.0), rho), e - P @ r))
+        YY = xp.set_row(xp.set_column(YY, i, Yy), i, Yy)
+        gamma = xp.s.div(rho, yy)
+        return Pairs(W, P, YY, D * keep + rho * e, gamma, xp.s.mod(i + 1, m)), Wg
+
+    def _skip(self, xp: Backend, memory: Pairs, s: Array, y: Array, g: Array, rho: Scalar, yy: Scalar) -> Any:
+        return memory, memory.W @ g
+
+    def _direction(self, xp: Backend, memory: Pairs, Wg: Array, g: Array) -> Array:
+        m, (W, P, YY, D, gamma, _) = self.m, memory
+        p = P @ Wg[:m]
+        top = P.T @ (D * p + gamma * (YY @ p - Wg[m:]))
+        return xp.aypx(-1.0, -gamma * g, xp.concat([top, -gamma * p]) @ W)
+
+
+@SOLVERS.register("lbfgs", "L-BFGS in compact form with a strong Wolfe line search", kind="ours")
+@dataclass(frozen=True)
+class LBFGS:
+    """Limited-memory BFGS (Nocedal 1980; Byrd, Nocedal and Schnabel 1994) with a strong Wolfe search.
+
+    Parameters
+    ----------
+    memory : int
+        Number of pairs, >= 1.
+    c1, c2 : float
+        Constants of the Wolfe conditions.
+    max_trials : int
+        Trials a search.
+    """
+
+    memory: int = 10
+    c1: float = 1e-4
+    c2: float = 0.9
+    max_trials: int = 25
+
+    batch_size: ClassVar[None] = None
+    takes_batches: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.memory < 1:
+            raise ConfigurationError(f"memory must be at least 1, not {self.memory!r}")
+        _ = self._search
+
+    @cached_property
+    def _search(self) -> StrongWolfe:
+        return StrongWolfe(self.c1, self.c2, self.max_trials)
+
+    def init(self, objective: Objective, x: Array, batch: Array | None = None) -> DescentState:
+        return line_search_init(objective, x, self._search, CompactInverse(self.memory))
+
+    def step(self, objective: Objective, state: DescentState, batch: Array | None = None) -> DescentState:
+        return line_search_step(objective, state, self._search, CompactInverse(self.memory))

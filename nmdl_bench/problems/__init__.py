@@ -1,0 +1,9 @@
+"""What is minimised: networks over data, as host-side descriptions that bind to any backend.
+
+Importing this package registers the listed problems; a user's own registers itself the same way, from any file.
+"""
+
+from nmdl_bench.problems import supervised
+from nmdl_bench.problems.learning import LearningObjective, LearningProblem
+
+__all__ = ["LearningObjective", "LearningProblem", "supervised"]
