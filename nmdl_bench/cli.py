@@ -113,7 +113,7 @@ def main() -> None:
 @_store_option
 @_sentences
 def list_(what: str | None, as_json: bool, plugins: tuple[Path, ...], store: Path) -> None:
-    """List problems, solvers, backends, or the runs in the store; by default the first three."""
+    """List problems, solvers and backends, or the runs in the store."""
     from nmdl_bench.runs import listing
     from nmdl_bench.runs.plugins import load_all
 
@@ -157,7 +157,7 @@ def run(
     retry: bool,
     events: bool,
 ) -> None:
-    """Measure what an experiment FILE (TOML) asks for, and write its report.
+    """Measure what an experiment FILE asks for, and report it.
 
     What the store has already is not measured again: the same command resumes an interrupted run. A case that fails is
     recorded with its status and reason, and the run goes on.
@@ -222,7 +222,10 @@ def _report(store: Store, run_id: str, output: Path) -> None:
 @_output_option
 @_sentences
 def report(run_name: str, store: Path, output: Path | None) -> None:
-    """Write table, figures and page of a stored RUN: an experiment's name (its latest run) or the start of a run's id."""
+    """Write table, figures and page of a stored RUN.
+
+    RUN is an experiment's name, for its latest run, or the start of a run's id; see `nmdl-bench list runs`.
+    """
     from nmdl_bench.runs.store import Store
 
     with Store.open(store) as opened:
@@ -248,7 +251,10 @@ def report(run_name: str, store: Path, output: Path | None) -> None:
 @_store_option
 @_sentences
 def export(run_name: str, target: Path, store: Path) -> None:
-    """Write the results of a stored RUN as one table, a row for each measured repeat."""
+    """Write the results of a stored RUN as one table.
+
+    It has a row for each measured repeat. RUN is an experiment's name or the start of a run's id.
+    """
     from nmdl_bench.contracts import ConfigurationError, UnavailableError
 
     if target.suffix not in (".parquet", ".csv", ".json"):
@@ -282,7 +288,7 @@ def export(run_name: str, target: Path, store: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_sentences
 def doctor(as_json: bool) -> None:
-    """Say which array libraries work here, and why others do not."""
+    """Say which array libraries work here."""
     from nmdl_bench.backends import backend_rows
 
     rows = backend_rows()

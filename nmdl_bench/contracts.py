@@ -213,12 +213,36 @@ class Stop:
 
 
 class Record(Protocol):
-    """What a solver tells while it runs. Called once an iteration, or at chunk boundaries with several rows."""
+    """What a solver tells while it runs: iterations one by one (the call), or a chunk of them at once."""
+
+    @property
+    def g_stop(self) -> float:
+        """Tolerance for the gradient's maximum norm, known once iteration 0 is noted."""
+
+    def begin(self) -> None:
+        """Let the clock run; call it when the set-up that users do once is done."""
 
     def __call__(
-        self, iteration: int, loss: float, *, x: Array, counts: Counts, grad_norm: float = float("nan")
+        self,
+        iteration: int,
+        loss: Scalar | None,
+        *,
+        x: Array,
+        counts: Counts,
+        grad_norm: Scalar = float("nan"),
+        passes: float | None = None,
     ) -> bool:
-        """Note one iteration, stop the clock for metrics where they are due, and say whether the solver must stop."""
+        """Note one iteration, and say whether the solver must stop. The first call is for iteration 0, the start.
+
+        The clock stands while metrics are evaluated, and the full loss where ``loss`` is None. ``passes`` over the
+        training part are the forwards where not given.
+        """
+
+    def chunk(self, rows: Callable[[], np.ndarray], x: Array) -> bool:
+        """Note the rows (iteration, forward, gradient, loss, grad_norm) of a chunk that ended at ``x``."""
+
+    def why(self) -> tuple[Status, str]:
+        """Status and reason of the last call that asked the solver to stop."""
 
 
 HISTORY_COLUMNS = ("iteration", "forward", "gradient", "passes", "loss", "grad_norm", "time", "measured")
@@ -260,6 +284,7 @@ class Solver(Protocol):
 
 # -------------------------------------------------------------------------------------------------------- registry
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -288,10 +313,10 @@ class Registry(Generic[T]):
         self.kind = kind
         self._entries: dict[str, Entry[T]] = {}
 
-    def register(self, name: str, summary: str, **options: Any) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    def register(self, name: str, summary: str, **options: Any) -> Callable[[F], F]:
         """Decorator: ``@PROBLEMS.register("my-problem", "one line about it")`` above a factory."""
 
-        def add(make: Callable[..., T]) -> Callable[..., T]:
+        def add(make: F) -> F:
             if name in self._entries and self._entries[name].make.__module__ != make.__module__:
                 raise ConfigurationError(f"{self.kind} {name!r} is registered already; choose another name")
             self._entries[name] = Entry(name, summary, make, **options)

@@ -1,11 +1,11 @@
 """The array interface ``xp``: the array API standard's names plus the verbs that the standard lacks.
 
-The rule of the house for verbs that *donate* an argument: that argument is dead afterwards, only the return value lives.
-NumPy, CuPy and PyTorch overwrite it, JAX does not; code that obeys the rule is right on all of them.
+The rule of the house for verbs that *donate* an argument: that argument is dead afterwards, only the return value
+lives. NumPy, CuPy and PyTorch overwrite it, JAX does not; code that obeys the rule is right on all of them.
 
 A backend is made once and passed in; there is no global state and no dispatch by type. Its functions are bound to the
-instance, so that a call costs one attribute look-up. A new library is a subclass of :class:`Backend` (most eager ones also of
-:class:`EagerControl`), found through the entry-point group ``nmdl_bench.backends``.
+instance, so that a call costs one attribute look-up. A new library is a subclass of :class:`Backend` (most eager ones
+also of :class:`EagerControl`), found through the entry-point group ``nmdl_bench.backends``.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Backend:
 
     Notes
     -----
-    A subclass binds in ``__init__`` what the array API standard names alike: ``abs concat exp expm1 log log1p max reshape sqrt
-    stack sum take tanh where zeros``; and defines the methods below that raise here.
+    A subclass binds in ``__init__`` what the array API standard names alike: ``abs concat exp expm1 log log1p max
+    reshape sqrt stack sum take tanh where zeros``; and defines the methods below that raise here.
     """
 
     library: ClassVar[str] = ""
@@ -70,6 +70,11 @@ class Backend:
             raise ConfigurationError(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
         self.device, self.dtype_name = device, dtype
         self.eps = float(np.finfo(dtype).eps)
+
+    def _bind(self, namespace: Any, *names: str, **renamed: str) -> None:
+        """Bind functions of ``namespace``: under their own names, or (``ours="theirs"``) under the interface's."""
+        for ours, theirs in {**{name: name for name in names}, **renamed}.items():
+            setattr(self, ours, getattr(namespace, theirs))
 
     def __repr__(self) -> str:
         return f"<{self.library}:{self.device} {self.dtype_name}>"
@@ -243,7 +248,7 @@ class Backend:
         return -self.expm1(-A) * Z
 
     def softmax(self, S: Array) -> tuple[Array, Array]:
-        """Row-wise softmax (n, k) and the log of its denominator (n, 1), shifted by the row's maximum; donates ``S``."""
+        """Row-wise softmax (n, k) and the log of its denominator (n, 1); shifts by the maximum, donates ``S``."""
         m = self.max(S, axis=1, keepdims=True)
         E = self.exp(S - m)
         total = self.sum(E, axis=1, keepdims=True)

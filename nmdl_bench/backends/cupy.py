@@ -30,7 +30,9 @@ class CupyBackend(EagerControl, Backend):
     def __init__(self, device: str = "cuda:0", dtype: str = "float64", module: Any = None) -> None:
         super().__init__(device or "cuda:0", dtype)
         if module is None:
-            import cupy as module
+            import cupy
+
+            module = cupy
         self.cp = cp = module
         platform, _, index = self.device.partition(":")
         if platform != "cuda" or not (index or "0").isdigit():
@@ -43,9 +45,8 @@ class CupyBackend(EagerControl, Backend):
         self.cuda_device.use()
         self.dtype = cp.dtype(dtype)
         self.s = ArrayScalars(cp, self._const)
-        for name in ("abs", "exp", "expm1", "log", "log1p", "max", "reshape", "sqrt", "stack", "sum", "tanh", "where"):
-            setattr(self, name, getattr(cp, name))
-        self.concat, self.copy, self.dot, self.total = cp.concatenate, cp.array, cp.dot, cp.sum
+        self._bind(cp, "abs", "exp", "expm1", "log", "log1p", "max", "reshape", "sqrt", "stack", "sum", "tanh", "where")
+        self._bind(cp, "dot", concat="concatenate", copy="array", total="sum")
 
     def _const(self, v: float) -> Scalar:
         return self.cp.full((), v, dtype=self.dtype)

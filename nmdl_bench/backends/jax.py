@@ -63,10 +63,11 @@ class JaxBackend(Backend):
             raise UnavailableError(f"jax finds no device {device!r} here; it has {jax.devices()}") from None
         self.dtype = jnp.dtype(dtype)
         self.s = JaxScalars(self.dtype)
-        for name in ("abs", "exp", "expm1", "log", "log1p", "max", "reshape", "sqrt", "stack", "sum", "tanh", "where"):
-            setattr(self, name, getattr(jnp, name))
-        self.concat, self.dot, self.total = jnp.concatenate, jnp.dot, jnp.sum
-        self.while_loop, self.cond = lax.while_loop, lax.cond
+        self._bind(
+            jnp, "abs", "exp", "expm1", "log", "log1p", "max", "reshape", "sqrt", "stack", "sum", "tanh", "where"
+        )
+        self._bind(jnp, "dot", concat="concatenate", total="sum")
+        self._bind(lax, "cond", "while_loop")
 
     def asarray(self, a: Any) -> Array:
         a = np.asarray(a)

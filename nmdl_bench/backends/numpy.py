@@ -22,9 +22,8 @@ class NumpyBackend(HostRecorder, EagerControl, Backend):
             raise UnavailableError(f"numpy has no device {device!r}; use 'numpy' or 'numpy:cpu'")
         self.dtype = np.dtype(dtype)
         self.s = FloatScalars()
-        for name in ("abs", "exp", "expm1", "log", "log1p", "reshape", "sqrt", "stack", "tanh", "where"):
-            setattr(self, name, getattr(np, name))
-        self.concat, self.copy, self.max, self.sum = np.concatenate, np.array, np.max, np.sum
+        self._bind(np, "abs", "exp", "expm1", "log", "log1p", "reshape", "sqrt", "stack", "tanh", "where")
+        self._bind(np, "max", "sum", concat="concatenate", copy="array")
 
     def asarray(self, a: Any) -> Array:
         a = np.asarray(a)

@@ -34,10 +34,9 @@ class TorchBackend(EagerControl, Backend):
         self.dtype = getattr(torch, dtype)
         self.on_host = self.torch_device.type == "cpu"
         self.s = FloatScalars() if self.on_host else ArrayScalars(torch, self._const)
-        for name in ("abs", "exp", "expm1", "log", "log1p", "reshape", "sqrt", "stack", "tanh", "where"):
-            setattr(self, name, getattr(torch, name))
-        self.concat, self.max, self.sum = torch.cat, torch.amax, self._sum
-        self.copy, self.take = torch.clone, self._take
+        self._bind(torch, "abs", "exp", "expm1", "log", "log1p", "reshape", "sqrt", "stack", "tanh", "where")
+        self._bind(torch, concat="cat", copy="clone", max="amax")
+        self.sum = self._sum
         # TF32 would halve the digits of float32 products; cuDNN's choice of algorithm by timing is not repeatable
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.benchmark = False
@@ -59,8 +58,7 @@ class TorchBackend(EagerControl, Backend):
     def _sum(x: torch.Tensor, axis: int, keepdims: bool = False) -> Array:
         return torch.sum(x, axis, keepdim=keepdims)
 
-    @staticmethod
-    def _take(x: torch.Tensor, indices: torch.Tensor, axis: int = 0) -> Array:
+    def take(self, x: Array, indices: Array, axis: int = 0) -> Array:
         return torch.index_select(x, axis, indices)
 
     def asarray(self, a: Any) -> Array:

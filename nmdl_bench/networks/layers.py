@@ -52,8 +52,8 @@ class Dense:
     - ``J [dK, db, dY] = s'(X) * (dY K + Y dK + db)``
     - ``J^T Z``: with ``V = s'(X) * Z``, ``dK = Y^T V``, ``db = 1^T V``, ``dY = V K^T``
 
-    Weights start at N(0, 2 / (inputs + outputs)) (Glorot and Bengio 2010, eq. 16, there uniform). Biases start at N(0, 0.1^2): zero
-    biases would give symmetric data gradients that vanish but for round-off.
+    Weights start at N(0, 2 / (inputs + outputs)) (Glorot and Bengio 2010, eq. 16, there uniform). Biases start at
+    N(0, 0.1^2): zero biases would give symmetric data gradients that vanish but for round-off.
     """
 
     inputs: int
@@ -94,8 +94,8 @@ class Dense:
 class EulerBlock:
     """``depth`` steps of forward Euler, ``Y_{j+1} = Y_j + h s(Y_j K_j + b_j)`` with ``h = time / depth``.
 
-    The discretisation of ``dY/dt = s(Y K(t) + b(t))`` on [0, time] (Haber and Ruthotto 2017, eq. 2; E 2017). Equal layers are stored
-    as one block, ``K`` (depth, width, width) and ``b`` (depth, width), over which ``xp.scan`` runs.
+    The discretisation of ``dY/dt = s(Y K(t) + b(t))`` on [0, time] (Haber and Ruthotto 2017, eq. 2; E 2017). Equal
+    layers are stored as one block, ``K`` (depth, width, width) and ``b`` (depth, width), over which ``xp.scan`` runs.
 
     Parameters
     ----------

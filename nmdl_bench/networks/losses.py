@@ -22,8 +22,8 @@ class SoftmaxTape(NamedTuple):
 class SoftmaxCrossEntropy:
     """``E = (1/n) sum_i [ log sum_k exp S_ik - sum_k C_ik S_ik ]`` for rows of ``C`` that sum to one.
 
-    Gradient ``(P - C) / n`` with the softmax ``P``; Hessian product ``(P * V - P * rowsum(P * V)) / n``. (Course, lecture 3, there with
-    samples in columns.)
+    Gradient ``(P - C) / n`` with the softmax ``P``; Hessian product ``(P * V - P * rowsum(P * V)) / n``. (Course,
+    lecture 3, there with samples in columns.)
     """
 
     name: str = "cross-entropy"

@@ -81,7 +81,8 @@ class Network:
 def resnet(features: int, classes: int, width: int, depth: int, time: float = 1.0, activation: str = "tanh") -> Network:
     """Opening layer, ``depth`` steps of forward Euler to ``time``, and a linear classifier.
 
-    With depth 0 only the classifier is left: on cross-entropy that is multinomial logistic regression, a convex problem.
+    With depth 0 only the classifier is left: on cross-entropy that is multinomial logistic regression, a convex
+    problem.
 
     Parameters
     ----------

@@ -30,7 +30,9 @@ class AdamState(NamedTuple):
 @SOLVERS.register("adam", "Adam", kind="ours")
 @dataclass(frozen=True)
 class Adam:
-    """Kingma and Ba (2015), algorithm 1::
+    """Adaptive moment estimation (Kingma and Ba 2015, algorithm 1).
+
+    With ``k`` counted from 1::
 
         m <- beta1 m + (1 - beta1) g          v <- beta2 v + (1 - beta2) g^2
         x <- x - t (m / (1 - beta1^k)) / (sqrt(v / (1 - beta2^k)) + epsilon)

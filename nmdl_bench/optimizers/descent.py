@@ -40,7 +40,7 @@ class Direction(Protocol):
     def update(
         self, xp: Backend, memory: Any, x: Array, x_new: Array, g: Array, g_new: Array, t: Scalar
     ) -> tuple[Any, Array, Scalar]:
-        """Memory, direction and first trial at ``x_new`` after a step of length ``t``; donates memory, ``x`` and ``g``."""
+        """Memory, direction and first trial at ``x_new``, a step of length ``t`` away; donates memory, ``x``, ``g``."""
 
 
 class LineSearch(Protocol):
@@ -78,8 +78,8 @@ def line_search_step(
 ) -> DescentState:
     """One trial ``x + t d``: accepted with a new direction, or rejected with a new ``t``.
 
-    The value decides first; the gradient of a trial is computed only where the value is low enough. A search that gives up starts
-    again along steepest descent; where it came from there, the state is stalled.
+    The value decides first; the gradient of a trial is computed only where the value is low enough. A search that
+    gives up starts again along steepest descent; where it came from there, the state is stalled.
     """
     xp, s = objective.xp, objective.xp.s
     x_t = xp.add_scaled(state.x, state.search.t, state.d)

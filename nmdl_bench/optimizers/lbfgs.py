@@ -1,4 +1,4 @@
-"""L-BFGS in compact form over a ring buffer: two products with the buffer an iteration instead of 4m vector operations."""
+"""L-BFGS in compact form over a ring buffer: two products with it an iteration instead of 4m vector operations."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class Pairs(NamedTuple):
     """The last m pairs ``s = x_{k+1} - x_k``, ``y = g_{k+1} - g_k``, as rows in ring order.
 
-    ``W`` (2m, n) holds ``S`` above ``Y``; ``P`` (m, m) the inverse of ``R``, ``R_ij = s_i.y_j`` for pairs i not younger than j, else 0;
-    ``YY = Y Y^T``; ``D`` (m,) the ``s_i.y_i``; ``gamma`` scales the initial matrix; ``i`` is the slot of the oldest pair, to be overwritten.
-    Slots without a pair are zero.
+    ``W`` (2m, n) holds ``S`` above ``Y``; ``P`` (m, m) the inverse of ``R``, ``R_ij = s_i.y_j`` for pairs i not
+    younger than j, else 0; ``YY = Y Y^T``; ``D`` (m,) the ``s_i.y_i``; ``gamma`` scales the initial matrix; ``i`` is
+    the slot of the oldest pair, to be overwritten. Slots without a pair are zero.
     """
 
     W: Array
@@ -32,14 +32,16 @@ class Pairs(NamedTuple):
 
 @dataclass(frozen=True)
 class CompactInverse:
-    """``d = -H g`` with the inverse BFGS matrix of Byrd, Nocedal and Schnabel (1994, theorem 2.2, eq. 3.1)::
+    """The limited-memory BFGS direction ``d = -H g``.
+
+    With the inverse matrix of Byrd, Nocedal and Schnabel (1994, theorem 2.2, eq. 3.1)::
 
         H = gamma I + [S^T  gamma Y^T] [ P^T (D + gamma Y Y^T) P   -P^T ] [   S    ]
                                        [        -P                   0  ] [ gamma Y ]
 
-    for rows as pairs. ``P = R^-1`` is updated, not solved for. In order of age R is upper triangular, so that dropping the oldest pair drops a row
-    and a column of R and of its inverse alike; a new pair with ``r = S y`` and ``rho = s.y`` borders it by the column ``[-P r; 1] / rho``. Neither
-    refers to the order, hence the ring.
+    for rows as pairs. ``P = R^-1`` is updated, not solved for. In order of age R is upper triangular, so that
+    dropping the oldest pair drops a row and a column of R and of its inverse alike; a new pair with ``r = S y`` and
+    ``rho = s.y`` borders it by the column ``[-P r; 1] / rho``. Neither refers to the order, hence the ring.
     """
 
     m: int
@@ -55,7 +57,8 @@ class CompactInverse:
     ) -> tuple[Pairs, Array, Scalar]:
         s, y = xp.aypx(-1.0, x_new, x), xp.aypx(-1.0, g_new, g)
         rho, yy = xp.dot(s, y), xp.dot(y, y)
-        curved = rho > xp.eps * yy  # else the pair would spoil H's definiteness
+        # a pair without curvature would spoil H's definiteness
+        curved = rho > xp.eps * xp.s.sqrt(xp.dot(s, s)) * xp.s.sqrt(yy)
         memory, Wg = xp.cond(curved, partial(self._store, xp), partial(self._skip, xp), memory, s, y, g_new, rho, yy)
         return memory, self._direction(xp, memory, Wg, g_new), xp.s.const(1.0)
 

@@ -1,8 +1,9 @@
 """Line searches as state machines: one trial step length an update, so that one compiled step serves every search.
 
-Along ``phi(t) = f(x + t d)`` with ``phi'(0) = g.d < 0``. A search sees the value of a trial first. Where that is low enough
-(``is_low``), the slope is computed and ``low`` accepts the trial or asks for another; else ``high`` asks for another, and the trial has cost
-one forward. A search gives up (``failed``) when its trials or its bracket are used up.
+Along ``phi(t) = f(x + t d)`` with ``phi'(0) = g.d < 0``. A search sees the value of a trial first. Where that is low
+enough (``is_low``), the slope is computed and ``low`` accepts the trial or asks for another; else ``high`` asks for
+another, and the trial has cost one forward. A search gives up (``failed``) when its trials or its bracket are used
+up.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 class Search(NamedTuple):
     """Where a search stands.
 
-    ``t`` is the trial; ``f0, df0`` value and slope at 0; ``lo`` the best end of the bracket with ``f_lo, df_lo``; ``hi`` its other end
-    (infinite while there is none) with ``f_hi``; ``trials`` so far; ``accepted`` and ``failed`` how the last trial ended; ``c1, c2`` the constants
-    of the Wolfe conditions.
+    ``t`` is the trial; ``f0, df0`` value and slope at 0; ``lo`` the best end of the bracket with ``f_lo, df_lo``;
+    ``hi`` its other end (infinite while there is none) with ``f_hi``; ``trials`` so far; ``accepted`` and ``failed``
+    how the last trial ended; ``c1, c2`` the constants of the Wolfe conditions.
     """
 
     t: Scalar
@@ -93,9 +94,10 @@ class Armijo:
 class StrongWolfe:
     """Bracketing and zoom for ``phi(t) <= phi(0) + c1 t phi'(0)`` and ``|phi'(t)| <= c2 |phi'(0)|``.
 
-    Nocedal and Wright 2006, algorithms 3.5 and 3.6, as one rule: with an infinite ``hi``, bracketing is zoom. A trial that is not low enough
-    becomes ``hi`` (its slope is not needed); one that is becomes ``lo``, and the old ``lo`` becomes ``hi`` where the slope at the trial
-    points away from ``hi``. Between ``lo`` and ``hi`` the next trial is the parabola's, beyond ``lo`` the secant's of the slopes.
+    Nocedal and Wright 2006, algorithms 3.5 and 3.6, as one rule: with an infinite ``hi``, bracketing is zoom. A trial
+    that is not low enough becomes ``hi`` (its slope is not needed); one that is becomes ``lo``, and the old ``lo``
+    becomes ``hi`` where the slope at the trial points away from ``hi``. Between ``lo`` and ``hi`` the next trial is
+    the parabola's, beyond ``lo`` the secant's of the slopes.
 
     Parameters
     ----------

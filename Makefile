@@ -1,0 +1,53 @@
+# Every target makes .venv and installs what it needs when that is missing.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+STORE ?= reports/results.sqlite
+.DEFAULT_GOAL := help
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# what the experiments need
+$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[data,export,jax,peers,torch]'
+	touch $@
+
+# what development needs besides
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[dev]'
+	touch $@ $(VENV)/.run
+
+.PHONY: help run accuracy test test-all check bench gpu clean
+
+help:  ## show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: $(VENV)/.run  ## compare solvers on spirals, digits and MNIST-5k; report under reports/quickstart
+	$(BIN)/nmdl-bench run reports/quickstart.toml --store $(STORE)
+
+accuracy: $(VENV)/.run  ## what the networks reach, over five splits; report under reports/accuracy
+	$(BIN)/nmdl-bench run reports/accuracy.toml --store $(STORE)
+
+test: $(VENV)/.dev  ## the tests
+	$(BIN)/python -m pytest -n 2 -m 'not gpu and not slow'
+
+test-all: $(VENV)/.dev  ## the tests and their heavier versions
+	$(BIN)/python -m pytest -n 2 -m 'not gpu'
+
+check: $(VENV)/.dev  ## formatter, linter, types, layering
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev  ## value and gradient against each library's own idiom
+	$(BIN)/python -m benchmarks.idioms
+
+gpu: | $(BIN)/python  ## tests that need a CUDA device, and reference results under reports/reference
+	$(BIN)/python -m pytest -m gpu --gpu
+	$(BIN)/nmdl-bench run reports/gpu.toml --store $(STORE) --output reports/reference/gpu
+
+clean:  ## remove the environment and what tools cache
+	rm -rf $(VENV) .asv .pytest_cache .mypy_cache .ruff_cache *.egg-info build dist

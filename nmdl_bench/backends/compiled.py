@@ -1,0 +1,79 @@
+"""Compiled functions of objectives, made once for each structure: arrays reach them as arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nmdl_bench.contracts import Array, Objective
+
+_COMPILED: dict[Any, Callable[..., Any]] = {}
+
+
+def compiled(
+    key: tuple[Any, ...],
+    objective: Objective,
+    build: Callable[[Objective], Callable[..., Any]],
+    donate: tuple[int, ...] = (),
+) -> Callable[..., Any]:
+    """``xp.compile(build(bare))`` for the objective without its arrays, made once for each key, backend and structure.
+
+    Parameters
+    ----------
+    key : tuple
+        Hashable; names the function and what it closes over beside the objective.
+    objective : Objective
+        Its ``static`` description, not its data, is part of the key.
+    build : callable
+        ``build(bare)`` returns a function that takes the arrays as an argument and uses ``bare.with_arrays(arrays)``.
+    donate : tuple of int
+        Positions of arguments that are dead after a call.
+    """
+    key = (*key, objective.xp.key, type(objective.xp), type(objective), objective.static)
+    if key not in _COMPILED:
+        _COMPILED[key] = objective.xp.compile(build(objective.with_arrays(None)), donate=donate)
+    return _COMPILED[key]
+
+
+class Evaluation:
+    """An objective whose value and gradient are compiled functions, shared by all who evaluate it one point at a time.
+
+    It stands in for the objective in ``Optimizer.init``.
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        self.objective, self.xp, self.arrays = objective, objective.xp, objective.arrays
+        self.x0, self.n_samples, self.static = objective.x0, objective.n_samples, objective.static
+        self._forward = compiled(("forward",), objective, _forward)
+        self._grad = compiled(("grad",), objective, _grad)
+        self._both = compiled(("value and grad",), objective, _value_and_grad)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.objective, name)
+
+    def forward(self, x: Array, batch: Array | None = None) -> Any:
+        return self._forward(self.arrays, x, batch)
+
+    def grad(self, tape: Any) -> Array:
+        return self._grad(self.arrays, tape)
+
+    def value_and_grad(self, x: Array, batch: Array | None = None) -> Any:
+        """Value and gradient, as the backend's scalar and array."""
+        return self._both(self.arrays, x, batch)
+
+
+def _forward(bare: Objective) -> Callable[..., Any]:
+    return lambda arrays, x, batch: bare.with_arrays(arrays).forward(x, batch)
+
+
+def _grad(bare: Objective) -> Callable[..., Any]:
+    return lambda arrays, tape: bare.with_arrays(arrays).grad(tape)
+
+
+def _value_and_grad(bare: Objective) -> Callable[..., Any]:
+    def value_and_grad(arrays: Any, x: Array, batch: Array | None) -> Any:
+        at = bare.with_arrays(arrays)
+        f, tape = at.forward(x, batch)
+        return f, at.grad(tape)
+
+    return value_and_grad

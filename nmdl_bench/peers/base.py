@@ -1,0 +1,51 @@
+"""What the peers share: the objective's evaluations counted, and the plan of a first-order method's steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from nmdl_bench.backends.compiled import Evaluation
+from nmdl_bench.contracts import Array, Counts, Objective, Scalar, Stop
+from nmdl_bench.data.batches import batches
+
+if TYPE_CHECKING:
+    from nmdl_bench.backends.base import Backend
+
+CHUNKS = 20
+"""Chunks between looks at the full loss, for methods on all samples that do not know it."""
+
+
+class Counted:
+    """Value and gradient of an objective, compiled where the backend compiles; counts its calls."""
+
+    def __init__(self, objective: Objective) -> None:
+        self.xp: Backend = objective.xp
+        self.calls = 0
+        self._evaluation = Evaluation(objective)
+
+    def __call__(self, x: Array, batch: Array | None = None) -> tuple[Scalar, Array]:
+        """Value and gradient at ``x``, over all samples or those of ``batch``."""
+        self.calls += 1
+        return self._evaluation.value_and_grad(x, batch)
+
+    @property
+    def counts(self) -> Counts:
+        """Evaluations so far: each call is one forward and one gradient."""
+        return Counts(self.calls, self.calls)
+
+
+def chunks(objective: Objective, batch_size: int | None, stop: Stop, seed: int) -> Iterator[tuple[Any, int, float]]:
+    """Steps between two looks at the full loss, as (batches, number of steps, passes).
+
+    ``batches`` is an index matrix for an epoch, on the device; or None where each step takes all samples.
+    """
+    n = objective.n_samples
+    if batch_size is None or batch_size >= n:
+        length = max(-(-stop.max_iterations // CHUNKS), 1)
+        for start in range(0, stop.max_iterations, length):
+            steps = min(length, stop.max_iterations - start)
+            yield None, steps, float(steps)
+        return
+    for _, order in zip(range(stop.max_epochs), batches(seed, n, batch_size)):
+        yield objective.xp.asarray(order), len(order), order.size / n

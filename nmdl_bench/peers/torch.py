@@ -1,0 +1,116 @@
+"""``torch.optim``, on a leaf tensor whose ``grad`` is our adjoint's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from nmdl_bench.contracts import Array, Objective, Record, Result, Status, Stop
+from nmdl_bench.peers.base import Counted, chunks
+
+
+@dataclass(frozen=True)
+class TorchFirstOrder:
+    """``torch.optim.SGD`` or ``Adam``.
+
+    Parameters
+    ----------
+    method : str
+        Name in ``torch.optim``.
+    batch_size : int or None
+        Samples a step; all of them where None.
+    options : dict
+        Passed to the class.
+    """
+
+    method: str
+    batch_size: int | None
+    options: dict[str, Any] = field(hash=False)
+
+    def run(self, objective: Objective, x: Array, stop: Stop, record: Record, seed: int = 0) -> Result:
+        value_and_grad = Counted(objective)
+        parameter = torch.nn.Parameter(x.clone())
+        optimizer = getattr(torch.optim, self.method)([parameter], **self.options)
+        x_k = parameter.detach()  # shares the parameter's memory
+        record.begin()
+        k, passes, over = 0, 0.0, record(0, None, x=x_k, counts=value_and_grad.counts)
+        for order, steps, share in chunks(objective, self.batch_size, stop, seed):
+            if over:
+                break
+            for batch in [None] * steps if order is None else order.unbind(0):
+                _, parameter.grad = value_and_grad(x_k, batch)
+                optimizer.step()
+            k, passes = k + steps, passes + share
+            over = record(k, None, x=x_k, counts=value_and_grad.counts, passes=passes)
+        status, reason = record.why() if over else ("max_iterations", f"{k} steps")
+        return Result(x_k, status, reason, k, value_and_grad.counts, passes)
+
+
+@dataclass(frozen=True)
+class TorchLBFGS:
+    """``torch.optim.LBFGS`` with ``line_search_fn="strong_wolfe"``, one iteration a call.
+
+    Each call starts by evaluating where the last one ended. A user's closure pays for that once in ``max_iter``
+    iterations; here the known value is handed back, so that one iteration a call costs no more.
+
+    Parameters
+    ----------
+    memory : int
+        Number of correction pairs.
+    """
+
+    memory: int = 10
+
+    def run(self, objective: Objective, x: Array, stop: Stop, record: Record, seed: int = 0) -> Result:
+        value_and_grad = Counted(objective)
+        parameter = torch.nn.Parameter(x.clone())
+        x_k = parameter.detach()
+        optimizer = torch.optim.LBFGS(
+            [parameter],
+            max_iter=1,
+            max_eval=25,
+            tolerance_grad=0.0,
+            tolerance_change=0.0,
+            history_size=self.memory,
+            line_search_fn="strong_wolfe",
+        )
+        evaluated: list[tuple[torch.Tensor, Any, torch.Tensor]] = []
+
+        def closure() -> torch.Tensor:
+            here = next((entry for entry in reversed(evaluated) if torch.equal(entry[0], x_k)), None)
+            if here is None:
+                here = (x_k.clone(), *value_and_grad(x_k))
+                evaluated.append(here)
+            _, f, parameter.grad = here
+            return torch.as_tensor(f, dtype=x_k.dtype, device=x_k.device)
+
+        def known() -> tuple[Any, torch.Tensor]:
+            """Value and gradient at the present point; forgets all others."""
+            closure()
+            here = next(entry for entry in reversed(evaluated) if torch.equal(entry[0], x_k))
+            evaluated[:] = [here]
+            return here[1], here[2]
+
+        record.begin()
+        f, g = known()
+        over = record(0, f, x=x_k, counts=value_and_grad.counts, grad_norm=g.abs().max())
+        status: Status = "max_iterations"
+        k, reason = 0, f"{stop.max_iterations} iterations"
+        while not over and k < stop.max_iterations:
+            if stop.max_evaluations is not None and value_and_grad.calls >= stop.max_evaluations:
+                reason = f"{value_and_grad.calls} forwards"
+                break
+            before = evaluated[-1][0]
+            optimizer.step(closure)
+            if torch.equal(before, x_k):
+                status, reason = "stalled", "its line search made no step"
+                break
+            f, g = known()
+            k += 1
+            over = record(k, f, x=x_k, counts=value_and_grad.counts, grad_norm=g.abs().max())
+        if over:
+            status, reason = record.why()
+        counts = value_and_grad.counts
+        return Result(x_k, status, reason, k, counts, float(counts.forward))

@@ -1,0 +1,175 @@
+"""Step-wise methods as solvers: chunks of steps in ``xp.while_loop``, or an epoch's batches in ``xp.scan``.
+
+Only between chunks are the clock read and limits looked at. The length of a chunk is an argument, so that one compiled
+function serves every length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, cast
+
+import numpy as np
+
+from nmdl_bench.backends.compiled import Evaluation, compiled
+from nmdl_bench.contracts import Array, ConfigurationError, Objective, Optimizer, Record, Result, State, Status, Stop
+from nmdl_bench.data.batches import batches
+
+CHUNKS = 20
+"""Chunks that ``max_iterations`` are cut into, at least."""
+CAPACITY = 64
+"""Rows of the table that a chunk records into; the last is spare."""
+NO_LIMIT = 2**31 - 1
+
+
+def chunk_length(stop: Stop) -> int:
+    """Iterations a chunk: a twentieth of all, at most what the table holds."""
+    return min(max(-(-stop.max_iterations // CHUNKS), 1), CAPACITY - 1)
+
+
+def structure(optimizer: Optimizer) -> tuple[Any, ...]:
+    """What of an optimizer is text, not data: its class and all hyper-parameters but reals."""
+    chosen = tuple((f.name, getattr(optimizer, f.name)) for f in fields(cast(Any, optimizer)))
+    return type(optimizer), *(item for item in chosen if not isinstance(item[1], float))
+
+
+class Stepwise:
+    """A :class:`~nmdl_bench.contracts.Solver` from a step-wise :class:`~nmdl_bench.contracts.Optimizer`."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.optimizer = optimizer
+
+    def run(self, objective: Objective, x: Array, stop: Stop, record: Record, seed: int = 0) -> Result:
+        size = self.optimizer.batch_size
+        if size is not None and size < 1:
+            raise ConfigurationError(f"batch_size must be at least 1, not {size!r}")
+        if not self.optimizer.takes_batches:
+            return self._whole(objective, x, stop, record)
+        if size is None or size >= objective.n_samples:
+            return self._full_batch(objective, x, stop, record)
+        return self._epochs(objective, x, stop, record, seed, size)
+
+    def _whole(self, objective: Objective, x: Array, stop: Stop, record: Record) -> Result:
+        """Methods that use all samples: value and gradient norm are in the state, the loop itself sees convergence."""
+        xp = objective.xp
+        chunk = compiled(("whole", structure(self.optimizer)), objective, self._build_whole, donate=(1, 2))
+        forward_stop = NO_LIMIT if stop.max_evaluations is None else stop.max_evaluations
+        record.begin()
+        state = self.optimizer.init(cast(Objective, Evaluation(objective)), x)
+        over = record(0, state.f, x=state.x, counts=state.counts, grad_norm=state.g_norm)
+        while not over:
+            k, forwards = int(state.k), int(state.counts.forward)
+            if bool(state.stalled):
+                return _result(state, "stalled", "no decrease along the direction of steepest descent")
+            if k >= stop.max_iterations or forwards >= forward_stop:
+                return _result(
+                    state, "max_iterations", f"{k} iterations" if forwards < forward_stop else f"{forwards} forwards"
+                )
+            k_stop = min(k + chunk_length(stop), stop.max_iterations)
+            limits = (xp.s.int(k_stop), xp.s.int(forward_stop), xp.s.const(record.g_stop))
+            state, table = chunk(objective.arrays, state, xp.recorder(CAPACITY, 5), *limits)
+            rows = _Rows(xp, table, state, k)
+            over = record.chunk(rows, state.x)
+        return _result(state, *record.why())
+
+    def _build_whole(self, bare: Objective) -> Callable[..., Any]:
+        xp, s, step = bare.xp, bare.xp.s, self.optimizer.step
+
+        def chunk(arrays: Any, state: State, table: Any, k_stop: Any, forward_stop: Any, g_stop: Any) -> Any:
+            objective, k_start = bare.with_arrays(arrays), state.k + 0
+
+            def going(carry: tuple[State, Any]) -> Any:
+                state, _ = carry
+                within = s.and_(state.k < k_stop, state.counts.forward < forward_stop, s.not_(state.stalled))
+                return s.and_(within, s.isfinite(state.f), state.g_norm > g_stop)
+
+            def body(carry: tuple[State, Any]) -> tuple[State, Any]:
+                state, table = carry
+                k = state.k + 0
+                state = step(objective, state)
+                row = s.where(state.k > k, k - k_start, CAPACITY - 1)  # a rejected trial goes to the spare row
+                counts = (s.real(state.counts.forward), s.real(state.counts.gradient))
+                return state, xp.record(table, row, (s.real(state.k), *counts, state.f, state.g_norm))
+
+            return xp.while_loop(going, body, (state, table))
+
+        return chunk
+
+    def _full_batch(self, objective: Objective, x: Array, stop: Stop, record: Record) -> Result:
+        """Batch methods on all samples at once: bounded by iterations."""
+        xp = objective.xp
+        chunk = compiled(("full batch", structure(self.optimizer)), objective, self._build_full_batch, donate=(1,))
+        record.begin()
+        state = self.optimizer.init(objective, x)
+        over = record(0, None, x=state.x, counts=state.counts)
+        while not over:
+            k = int(state.k)
+            if bool(state.stalled):
+                return _result(state, "stalled", "the method cannot go on")
+            if k >= stop.max_iterations:
+                return _result(state, "max_iterations", f"{k} iterations")
+            state = chunk(objective.arrays, state, xp.s.int(min(k + chunk_length(stop), stop.max_iterations)))
+            over = record(int(state.k), None, x=state.x, counts=state.counts)
+        return _result(state, *record.why())
+
+    def _build_full_batch(self, bare: Objective) -> Callable[..., Any]:
+        xp, s, step = bare.xp, bare.xp.s, self.optimizer.step
+
+        def chunk(arrays: Any, state: State, k_stop: Any) -> State:
+            objective = bare.with_arrays(arrays)
+            return xp.while_loop(
+                lambda state: s.and_(state.k < k_stop, s.not_(state.stalled)),
+                lambda state: step(objective, state),
+                state,
+            )
+
+        return chunk
+
+    def _epochs(self, objective: Objective, x: Array, stop: Stop, record: Record, seed: int, size: int) -> Result:
+        """Mini-batch methods: a chunk is an epoch, a scan over its index matrix."""
+        xp, n = objective.xp, objective.n_samples
+        chunk = compiled(("epoch", structure(self.optimizer)), objective, self._build_epoch, donate=(1,))
+        orders = batches(seed, n, size)
+        record.begin()
+        state = self.optimizer.init(objective, x)
+        over, passes = record(0, None, x=state.x, counts=state.counts), 0.0
+        for _ in range(stop.max_epochs):
+            if over:
+                return _result(state, *record.why(), passes=passes)
+            state = chunk(objective.arrays, state, xp.asarray(next(orders)))
+            passes = int(state.counts.forward) * size / n
+            over = record(int(state.k), None, x=state.x, counts=state.counts, passes=passes)
+        why = record.why() if over else ("max_iterations", f"{stop.max_epochs} epochs")
+        return _result(state, *cast(tuple[Status, str], why), passes=passes)
+
+    def _build_epoch(self, bare: Objective) -> Callable[..., Any]:
+        xp, step = bare.xp, self.optimizer.step
+
+        def chunk(arrays: Any, state: State, order: Array) -> State:
+            objective = bare.with_arrays(arrays)
+            return xp.scan(lambda state, batch: (step(objective, state, batch), None), state, order)[0]
+
+        return chunk
+
+
+class _Rows:
+    """Rows that a chunk recorded, fetched when asked for."""
+
+    def __init__(self, xp: Any, table: Any, state: State, k_start: int) -> None:
+        self._fetch = lambda: xp.recorded(table)[: int(state.k) - k_start]
+        self._state = state
+
+    def __call__(self) -> np.ndarray:
+        rows = self._fetch()
+        if len(rows):
+            return rows
+        # a chunk of rejected trials only: one row, so that the evaluations are seen
+        state = self._state
+        counts = (float(state.counts.forward), float(state.counts.gradient))
+        return np.array([[float(state.k), *counts, float(state.f), float(state.g_norm)]])
+
+
+def _result(state: State, status: Status, reason: str, passes: float | None = None) -> Result:
+    counts = type(state.counts)(*(int(c) for c in state.counts))
+    return Result(state.x, status, reason, int(state.k), counts, float(counts.forward) if passes is None else passes)
