@@ -57,6 +57,11 @@ class Evaluation:
     def grad(self, tape: Any) -> Array:
         return self._grad(self.arrays, tape)
 
+    def norms(self, x: Array) -> tuple[float, float]:
+        """Value and the gradient's maximum norm, on the host."""
+        f, tape = self.forward(x)
+        return float(f), float(self.xp.norm_inf(self.grad(tape)))
+
     def value_and_grad(self, x: Array, batch: Array | None = None) -> Any:
         """Value and gradient, as the backend's scalar and array."""
         return self._both(self.arrays, x, batch)

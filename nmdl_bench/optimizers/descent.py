@@ -86,34 +86,29 @@ def line_search_step(
     f_t, tape = objective.forward(x_t)
     state = state._replace(counts=state.counts._replace(forward=state.counts.forward + 1))
 
-    def restart(state: DescentState) -> DescentState:
-        df = -xp.dot(state.g, state.g)
-        begin = search.start(xp, first_trial(xp, state.g), state.f, df, state.search)
-        return state._replace(d=-state.g, search=begin, memory=direction.init(xp, state.x), fresh=s.int(0) == 0)
-
     def accept(state: DescentState, x_t: Array, f_t: Scalar, g_t: Array) -> DescentState:
         old = state.search
         memory, d, t = direction.update(xp, state.memory, state.x, x_t, state.g, g_t, old.t)
         df = xp.dot(g_t, d)
-        state = state._replace(
-            x=x_t, f=f_t, g=g_t, g_norm=xp.norm_inf(g_t), d=d, memory=memory, k=state.k + 1, fresh=s.int(0) > 0
-        )
-        state = state._replace(search=search.start(xp, t, f_t, df, old))
-        return xp.cond(df <= 0, lambda state: state, restart, state)
-
-    def go_on(state: DescentState) -> DescentState:
-        given_up = s.and_(state.search.failed, s.not_(state.fresh))
-        stalled = s.and_(state.search.failed, state.fresh)
-        return xp.cond(given_up, restart, lambda state: state, state._replace(stalled=stalled))
+        begin = search.start(xp, t, f_t, df, old)._replace(failed=s.not_(df <= 0))  # no search along an ascent
+        g_norm, k, fresh = xp.norm_inf(g_t), state.k + 1, s.int(0) > 0
+        return DescentState(x_t, f_t, g_t, g_norm, d, begin, memory, fresh, k, state.counts, state.stalled)
 
     def low(state: DescentState, x_t: Array, f_t: Scalar, tape: Tape) -> DescentState:
         g_t = objective.grad(tape)
         counts = state.counts._replace(gradient=state.counts.gradient + 1)
         tried = search.low(xp, state.search, f_t, xp.dot(g_t, state.d))
         state = state._replace(search=tried, counts=counts)
-        return xp.cond(tried.accepted, accept, lambda state, *_: go_on(state), state, x_t, f_t, g_t)
+        return xp.cond(tried.accepted, accept, lambda state, *_: state, state, x_t, f_t, g_t)
 
     def high(state: DescentState, x_t: Array, f_t: Scalar, tape: Tape) -> DescentState:
-        return go_on(state._replace(search=search.high(xp, state.search, f_t)))
+        return state._replace(search=search.high(xp, state.search, f_t))
 
-    return xp.cond(search.is_low(xp, state.search, f_t), low, high, state, x_t, f_t, tape)
+    def restart(state: DescentState) -> DescentState:
+        begin = search.start(xp, first_trial(xp, state.g), state.f, -xp.dot(state.g, state.g), state.search)
+        return state._replace(d=-state.g, search=begin, memory=direction.init(xp, state.x), fresh=s.int(0) == 0)
+
+    state = xp.cond(search.is_low(xp, state.search, f_t), low, high, state, x_t, f_t, tape)
+    failed, fresh = state.search.failed, state.fresh
+    state = state._replace(stalled=s.and_(failed, fresh))
+    return xp.cond(s.and_(failed, s.not_(fresh)), restart, lambda state: state, state)

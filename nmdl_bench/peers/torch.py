@@ -78,23 +78,20 @@ class TorchLBFGS:
         )
         evaluated: list[tuple[torch.Tensor, Any, torch.Tensor]] = []
 
+        def here() -> tuple[torch.Tensor, Any, torch.Tensor]:
+            """The present point with value and gradient, evaluated unless it was."""
+            known = next((entry for entry in reversed(evaluated) if torch.equal(entry[0], x_k)), None)
+            if known is None:
+                known = (x_k.clone(), *value_and_grad(x_k))
+                evaluated.append(known)
+            return known
+
         def closure() -> torch.Tensor:
-            here = next((entry for entry in reversed(evaluated) if torch.equal(entry[0], x_k)), None)
-            if here is None:
-                here = (x_k.clone(), *value_and_grad(x_k))
-                evaluated.append(here)
-            _, f, parameter.grad = here
+            _, f, parameter.grad = here()
             return torch.as_tensor(f, dtype=x_k.dtype, device=x_k.device)
 
-        def known() -> tuple[Any, torch.Tensor]:
-            """Value and gradient at the present point; forgets all others."""
-            closure()
-            here = next(entry for entry in reversed(evaluated) if torch.equal(entry[0], x_k))
-            evaluated[:] = [here]
-            return here[1], here[2]
-
         record.begin()
-        f, g = known()
+        x_last, f, g = here()
         over = record(0, f, x=x_k, counts=value_and_grad.counts, grad_norm=g.abs().max())
         status: Status = "max_iterations"
         k, reason = 0, f"{stop.max_iterations} iterations"
@@ -102,12 +99,12 @@ class TorchLBFGS:
             if stop.max_evaluations is not None and value_and_grad.calls >= stop.max_evaluations:
                 reason = f"{value_and_grad.calls} forwards"
                 break
-            before = evaluated[-1][0]
             optimizer.step(closure)
-            if torch.equal(before, x_k):
+            if torch.equal(x_last, x_k):
                 status, reason = "stalled", "its line search made no step"
                 break
-            f, g = known()
+            x_last, f, g = here()
+            evaluated[:] = [(x_last, f, g)]
             k += 1
             over = record(k, f, x=x_k, counts=value_and_grad.counts, grad_norm=g.abs().max())
         if over:

@@ -75,17 +75,17 @@ def solve(problem: Problem, solver: Solver | Optimizer, xp: Backend, stop: Stop 
 def _finish(problem: Problem, evaluation: Evaluation, record: Recorder, result: Result, stop: Stop) -> Result:
     """Recompute at the returned x what the status rests on, and complete the result."""
     xp = evaluation.xp
-    loss, grad_norm = _norms(evaluation, result.x)
+    loss, grad_norm = evaluation.norms(result.x)
     status, reason = result.status, result.reason
     finite = np.isfinite(loss) and np.isfinite(grad_norm)
     if status == "diverged" or not finite:
         status = "diverged"
         reason = reason if result.status == status else f"value {loss:g}, gradient norm {grad_norm:g} at the end"
         x = evaluation.x0 if record.good is None else record.good
-        loss, grad_norm = _norms(evaluation, x)
+        loss, grad_norm = evaluation.norms(x)
     else:
         x = result.x
-        if grad_norm <= tolerance(stop, _norms(evaluation, evaluation.x0)[1]):
+        if grad_norm <= tolerance(stop, evaluation.norms(evaluation.x0)[1]):
             status = "converged"
         elif status == "converged":
             status, reason = "stalled", f"ended by its own rule ({reason}), gradient norm {grad_norm:.3g}"
@@ -101,8 +101,3 @@ def _finish(problem: Problem, evaluation: Evaluation, record: Recorder, result: 
         history=np.array(record.rows, dtype=np.float64).reshape(-1, len(HISTORY_COLUMNS)),
         metric_history=record.metrics,
     )
-
-
-def _norms(evaluation: Evaluation, x: Any) -> tuple[float, float]:
-    f, g = evaluation.value_and_grad(x)
-    return float(f), float(evaluation.xp.norm_inf(g))

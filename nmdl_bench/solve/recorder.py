@@ -67,8 +67,7 @@ class Recorder:
     ) -> bool:
         self._pause(x)
         if loss is None:
-            value, g = self.evaluation.value_and_grad(x)
-            loss, grad_norm = float(value), float(self.xp.norm_inf(g))
+            loss, grad_norm = self.evaluation.norms(x)
         counts = Counts(*(int(c) for c in counts))
         passes = float(counts.forward) if passes is None else passes
         row = (iteration, counts.forward, counts.gradient, passes, float(loss), float(grad_norm), self.seconds, 1.0)

@@ -1,0 +1,183 @@
+"""Status, history, clock and limits of :func:`nmdl_bench.solve.solve`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nmdl_bench.backends import get_backend
+from nmdl_bench.catalogue import PROBLEMS, SOLVERS
+from nmdl_bench.contracts import HISTORY_COLUMNS, ConfigurationError, Counts, Result, Stop
+from nmdl_bench.data.batches import batches
+from nmdl_bench.solve import solve
+from nmdl_bench.solve import recorder as recorder_module
+
+sys.path.insert(0, str(Path(__file__).parent))
+from quadratic import QuadraticProblem
+
+BACKENDS = ["numpy", "torch", "jax"]
+COLUMN = {name: i for i, name in enumerate(HISTORY_COLUMNS)}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("solver", ["lbfgs", "steepest-descent", "scipy-lbfgsb"])
+def test_a_converged_run_is_complete(backend: str, solver: str) -> None:
+    stop = Stop(max_iterations=3000, gtol=1e-8)
+    result = solve(QuadraticProblem(), SOLVERS.make(solver), get_backend(backend), stop)
+    assert result.status == "converged", result.reason
+    assert result.grad_norm <= 1e-8 * 100  # |g(x0)|_inf = 100
+    np.testing.assert_allclose(result.x, 1, atol=1e-6)
+    history = result.history
+    assert list(history[:, COLUMN["iteration"]]) == list(range(result.iterations + 1))
+    assert history[-1, COLUMN["loss"]] == pytest.approx(result.loss, rel=1e-9, abs=1e-300)
+    assert history[-1, COLUMN["forward"]] == result.counts.forward
+    assert np.all(np.diff(history[:, COLUMN["time"]]) >= 0)
+    assert result.metric_history[0]["iteration"] == 0
+    assert result.metric_history[-1]["iteration"] == result.iterations
+    assert result.metrics["distance"] < 1e-6
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_limits_on_iterations_and_evaluations(backend: str) -> None:
+    xp = get_backend(backend)
+    slow = SOLVERS.make("steepest-descent")
+    result = solve(QuadraticProblem(), slow, xp, Stop(max_iterations=7, gtol=1e-14))
+    assert (result.status, result.iterations) == ("max_iterations", 7)
+    result = solve(QuadraticProblem(), slow, xp, Stop(max_iterations=500, max_evaluations=9, gtol=1e-14))
+    assert result.status == "max_iterations"
+    assert result.counts.forward == 9
+    assert "9 forwards" in result.reason
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_wrong_gradient_stalls(backend: str) -> None:
+    result = solve(QuadraticProblem(sign=-1.0), SOLVERS.make("lbfgs"), get_backend(backend), Stop())
+    assert result.status == "stalled"
+    assert result.iterations == 0
+    assert "steepest descent" in result.reason
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_divergence_returns_the_last_finite_point(backend: str) -> None:
+    xp = get_backend(backend)
+    fast = SOLVERS.make("sgd", step_size=1e3, momentum=0.0)
+    result = solve(QuadraticProblem(d=(1e10, 1e10, 1e10)), fast, xp, Stop(max_iterations=200))
+    assert result.status == "diverged"
+    assert np.all(np.isfinite(result.x))
+    assert np.isfinite(result.loss)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("solver", ["lbfgs", "steepest-descent", "adam", "sgd", "nesterov", "scipy-lbfgsb"])
+def test_nan_in_the_data_is_diverged_at_the_start(backend: str, solver: str) -> None:
+    result = solve(QuadraticProblem(d=(1.0, np.nan, 1.0)), SOLVERS.make(solver), get_backend(backend), Stop())
+    assert result.status == "diverged"
+    np.testing.assert_array_equal(result.x, 0)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("solver", ["lbfgs", "steepest-descent", "adam", "sgd", "nesterov", "scipy-lbfgsb"])
+def test_zero_gradient_at_the_start_has_converged(backend: str, solver: str) -> None:
+    result = solve(QuadraticProblem(x0=(1.0, 1.0, 1.0)), SOLVERS.make(solver), get_backend(backend), Stop())
+    assert (result.status, result.iterations) == ("converged", 0)
+
+
+class Liar:
+    """A solver that calls any point a solution."""
+
+    def run(self, objective, x, stop, record, seed=0):  # noqa: ANN001, ANN201
+        record.begin()
+        record(0, None, x=x, counts=Counts(1, 1))
+        return Result(x, "converged", "I say so", 0, Counts(1, 1))
+
+
+def test_convergence_is_recomputed_not_believed() -> None:
+    result = solve(QuadraticProblem(), Liar(), get_backend("numpy"), Stop())
+    assert result.status == "stalled"
+    assert "I say so" in result.reason
+    assert result.loss == pytest.approx(55.5)
+
+
+class FakeTime:
+    """A clock that moves by a second at each reading."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+def test_metrics_are_off_the_clock_and_time_limits_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeTime()
+    monkeypatch.setattr(recorder_module, "time", fake)
+
+    class Slow(QuadraticProblem):
+        def metrics(self, xp, x):  # noqa: ANN001, ANN202
+            fake.now += 1000.0
+            return super().metrics(xp, x)
+
+    result = solve(Slow(), SOLVERS.make("steepest-descent"), get_backend("numpy"), Stop(gtol=1e-14, max_time=5.0))
+    # a second for the start and one for each chunk of five iterations: none of the 1,000 s of metrics
+    assert result.status == "max_time"
+    assert result.time == pytest.approx(5.0)
+    assert result.iterations == 4 * 5
+    times = result.history[:, COLUMN["time"]]
+    measured = result.history[:, COLUMN["measured"]] == 1
+    assert list(times[measured]) == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert np.all(np.diff(times) > 0)
+
+
+def test_the_best_of_time_is_marked_interpolated_between_chunks() -> None:
+    stop = Stop(max_iterations=100, gtol=1e-14)
+    history = solve(QuadraticProblem(), SOLVERS.make("steepest-descent"), get_backend("numpy"), stop).history
+    marked = history[:, COLUMN["measured"]]
+    assert marked[0] == 1
+    assert list(np.flatnonzero(marked)[:4]) == [0, 5, 10, 15]
+
+
+def test_batches_are_epochs_of_permutations() -> None:
+    orders = batches(3, 10, 4)
+    first, second = next(orders), next(orders)
+    assert first.shape == second.shape == (2, 4)
+    assert len(set(first.ravel())) == 8
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(first, next(batches(3, 10, 4)))
+    assert not np.array_equal(first, next(batches(4, 10, 4)))
+    assert sorted(next(batches(0, 3, 100)).ravel()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_epochs_count_passes_and_drop_the_short_batch(backend: str) -> None:
+    problem = PROBLEMS.make("circles", n=140, n_validation=20, n_test=20)
+    solver = SOLVERS.make("sgd", batch_size=30)
+    result = solve(problem, solver, get_backend(backend), Stop(max_epochs=3))
+    assert result.iterations == 3 * 3
+    assert result.counts == Counts(9, 9)
+    assert result.passes == pytest.approx(9 * 30 / 100)
+    assert len(result.history) == 4
+
+
+def test_a_second_solve_compiles_nothing() -> None:
+    import jax
+
+    xp = get_backend("jax")
+    problem = PROBLEMS.make("circles", n=140, n_validation=20, n_test=20)
+    stop = Stop(max_iterations=5)
+    for name, options in (("lbfgs", {}), ("adam", {"batch_size": 16}), ("optax-lbfgs", {})):
+        solve(problem, SOLVERS.make(name, **options), xp, stop)
+        with jax.log_compiles(), pytest.MonkeyPatch.context() as patch:
+            compilations: list[str] = []
+            patch.setattr("jax._src.interpreters.pxla.logger.log", lambda *a, **k: compilations.append(str(a)))
+            solve(problem, SOLVERS.make(name, **options), xp, stop)
+        assert not compilations, name
+
+
+@pytest.mark.parametrize("size", [0, -3])
+def test_a_batch_size_that_cannot_work_is_named(size: int) -> None:
+    with pytest.raises(ConfigurationError, match=f"batch_size must be at least 1, not {size}"):
+        solve(QuadraticProblem(), SOLVERS.make("adam", batch_size=size), get_backend("numpy"))
