@@ -173,6 +173,11 @@ class Counts(NamedTuple):
     vjp: Any = 0
     hessian: Any = 0
 
+    @classmethod
+    def start(cls, xp: Backend, forward: int = 0, gradient: int = 0) -> Counts:
+        """Counters as integers of the backend, for a state."""
+        return cls(*map(xp.s.int, (forward, gradient, 0, 0, 0)))
+
 
 class Optimizer(Protocol):
     """A step-wise method, as a frozen dataclass of hyper-parameters.

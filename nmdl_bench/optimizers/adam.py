@@ -27,7 +27,7 @@ class AdamState(NamedTuple):
     epsilon: Scalar
 
 
-@SOLVERS.register("adam", "Adam", kind="ours")
+@SOLVERS.register("adam", "Adam, adaptive moment estimation", kind="ours")
 @dataclass(frozen=True)
 class Adam:
     """Adaptive moment estimation (Kingma and Ba 2015, algorithm 1).
@@ -77,8 +77,8 @@ class Adam:
     def init(self, objective: Objective, x: Array, batch: Array | None = None) -> AdamState:
         xp, s = objective.xp, objective.xp.s
         m, v = xp.zeros(x.shape), xp.zeros(x.shape)
-        counts = Counts(*map(s.int, (0,) * 5))
-        start = (xp.copy(x), m, v, s.const(float("nan")), s.const(float("nan")), s.int(0), counts, s.int(0) > 0)
+        unknown = (s.const(float("nan")), s.const(float("nan")))
+        start = (xp.copy(x), m, v, *unknown, s.int(0), Counts.start(xp), s.int(0) > 0)
         numbers = (s.const(self.beta1), s.const(self.beta2), s.const(self.epsilon))
         return AdamState(*start, self._schedule.init(xp), *numbers)
 

@@ -66,8 +66,7 @@ def line_search_init(objective: Objective, x: Array, search: LineSearch, directi
     x = xp.copy(x)
     f, tape = objective.forward(x)
     g = objective.grad(tape)
-    no = xp.s.int(0) > 0
-    counts = Counts(*map(xp.s.int, (1, 1, 0, 0, 0)))
+    no, counts = xp.s.int(0) > 0, Counts.start(xp, forward=1, gradient=1)
     start = search.start(xp, first_trial(xp, g), f, -xp.dot(g, g))
     memory = direction.init(xp, x)
     return DescentState(x, f, g, xp.norm_inf(g), -g, start, memory, xp.s.not_(no), xp.s.int(0), counts, no)

@@ -46,8 +46,8 @@ class _Momentum:
 
     def init(self, objective: Objective, x: Array, batch: Array | None = None) -> MomentumState:
         xp, s = objective.xp, objective.xp.s
-        unknown, counts = s.const(float("nan")), Counts(*map(s.int, (0,) * 5))
-        start = (xp.copy(x), xp.zeros(x.shape), unknown, s.const(float("nan")), s.int(0), counts, s.int(0) > 0)
+        unknown = (s.const(float("nan")), s.const(float("nan")))
+        start = (xp.copy(x), xp.zeros(x.shape), *unknown, s.int(0), Counts.start(xp), s.int(0) > 0)
         return MomentumState(*start, self._schedule.init(xp), s.const(self.momentum))
 
     def _next(self, objective: Objective, state: MomentumState, batch: Array | None) -> tuple[MomentumState, Array]:

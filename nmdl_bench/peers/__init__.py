@@ -11,7 +11,7 @@ from nmdl_bench.contracts import SOLVERS, Solver
 
 @SOLVERS.register(
     "scipy-lbfgsb",
-    "SciPy's L-BFGS-B (Fortran lineage, C since 1.15)",
+    "SciPy's L-BFGS-B without bounds",
     requires=("scipy",),
     backends=("*",),
     kind="peer",
@@ -22,7 +22,9 @@ def scipy_lbfgsb(memory: int = 10, max_trials: int = 20) -> Solver:
     return ScipyLBFGSB(memory, max_trials)
 
 
-@SOLVERS.register("torch-sgd", "torch.optim.SGD", requires=("torch",), backends=("torch",), kind="peer")
+@SOLVERS.register(
+    "torch-sgd", "torch.optim.SGD, plain, heavy-ball or Nesterov", requires=("torch",), backends=("torch",), kind="peer"
+)
 def torch_sgd(
     step_size: float = 0.1, momentum: float = 0.9, nesterov: bool = False, batch_size: int | None = None
 ) -> Solver:
@@ -45,7 +47,11 @@ def torch_adam(
 
 
 @SOLVERS.register(
-    "torch-lbfgs", "torch.optim.LBFGS, strong Wolfe", requires=("torch",), backends=("torch",), kind="peer"
+    "torch-lbfgs",
+    "torch.optim.LBFGS with its strong Wolfe search",
+    requires=("torch",),
+    backends=("torch",),
+    kind="peer",
 )
 def torch_lbfgs(memory: int = 10) -> Solver:
     from nmdl_bench.peers.torch import TorchLBFGS
@@ -53,7 +59,9 @@ def torch_lbfgs(memory: int = 10) -> Solver:
     return TorchLBFGS(memory)
 
 
-@SOLVERS.register("optax-sgd", "optax.sgd", requires=("optax", "jax"), backends=("jax",), kind="peer")
+@SOLVERS.register(
+    "optax-sgd", "optax.sgd, plain, heavy-ball or Nesterov", requires=("optax", "jax"), backends=("jax",), kind="peer"
+)
 def optax_sgd(
     step_size: float = 0.1, momentum: float = 0.9, nesterov: bool = False, batch_size: int | None = None
 ) -> Solver:

@@ -57,7 +57,7 @@ def test_evaluations_are_counted_as_they_happen(peer: str, backend: str, monkeyp
     for name in calls:
         original = getattr(LearningObjective, name)
 
-        def counting(self, *args, _original=original, _name=name):  # noqa: ANN001, ANN002, ANN202
+        def counting(self, *args, _original=original, _name=name):
             calls[_name] += 1
             return _original(self, *args)
 
