@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,6 +171,8 @@ def run(
         print(f"committed {key} {repeat}", flush=True)
 
     planned = plan(file, plugins)
+    if not no_report:
+        _check_figures(planned.file.spec.report.figures or (), str(file))
     with Store.open(store, create=True) as opened:
         try:
             sweep = measure(
@@ -189,6 +191,17 @@ def run(
             _report(opened, sweep.run_id, output or store.parent / sweep.experiment)
 
 
+def _check_figures(names: Iterable[str], source: str) -> None:
+    """A figure that there is not is a mistake to hear of before the sweep, not after it."""
+    if names:
+        from nmdl_bench.contracts import unknown
+        from nmdl_bench.report.figures import KINDS
+
+        for name in names:
+            if name not in KINDS:
+                raise unknown(f"figure in {source}, report, figures:", name, KINDS)
+
+
 def _summary(sweep: Sweep) -> None:
     statuses = ", ".join(f"{count} {status}" for status, count in sweep.statuses.most_common())
     click.echo(
@@ -197,8 +210,10 @@ def _summary(sweep: Sweep) -> None:
     click.echo(f"Cases: {statuses or 'none'}.")
     if sweep.left:
         click.echo(f"{sweep.left} repeats are left; run without --only to measure them.")
-    if sweep.failed:
-        click.echo(f"{sweep.failed} cases failed, see the table for the reasons; --retry measures them again.")
+    unavailable = sweep.statuses["unavailable"]
+    if sweep.failed or unavailable:
+        parts = [f"{sweep.failed} failed"] * bool(sweep.failed) + [f"{unavailable} cannot run here"] * bool(unavailable)
+        click.echo(f"{' and '.join(parts)}: the table has the reasons, --retry measures again.")
 
 
 def _report(store: Store, run_id: str, output: Path) -> None:
@@ -206,8 +221,7 @@ def _report(store: Store, run_id: str, output: Path) -> None:
 
     reporting.print_table(store, run_id)
     paths = reporting.write_report(store, run_id, output)
-    page = next((path for path in paths if Path(path).suffix == ".html"), output)
-    click.echo(f"Report: {page}")
+    click.echo(f"Report: {paths['html']}")
 
 
 @main.command(

@@ -88,7 +88,7 @@ class LearningObjective:
         return xp.axpy(alpha, v, Gv) if alpha else Gv
 
 
-@dataclass
+@dataclass(eq=False)
 class LearningProblem:
     """A network and its data on the host.
 

@@ -1,0 +1,1 @@
+"""Clocks, memory, threads, worker processes, interleaving, provenance and statistics of measurements."""

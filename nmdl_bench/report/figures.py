@@ -1,0 +1,209 @@
+"""The figures of a report: which there are, their data, their captions, and how they are written and redrawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from nmdl_bench.contracts import unknown
+from nmdl_bench.report import style, words
+from nmdl_bench.report.accuracy import accuracy_data, draw_accuracy
+from nmdl_bench.report.curves import curve_data, draw_curves
+from nmdl_bench.report.frames import RunData
+from nmdl_bench.report.profiles import draw_profiles, profile_data
+from nmdl_bench.report.ratios import draw_ratios, ratio_data
+from nmdl_bench.report.style import Styles, Width
+from nmdl_bench.report.summary import Summary, metric_label
+
+KINDS: dict[str, Callable[[pd.DataFrame, Styles, Width], Figure]] = {
+    "loss": draw_curves,
+    "backends": draw_ratios,
+    "profile": draw_profiles,
+    "accuracy": draw_accuracy,
+}
+"""Figures that ``[report] figures`` may name, and what draws them."""
+_PROBLEMS_A_FIGURE = 4
+_TEXT_COLUMNS = (
+    "problem", "solver", "backend", "reference", "status", "axis", "measure", "settings", "network", "metric", "role",
+    "label", "kind", "colour",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One figure of a report."""
+
+    name: str
+    """File name; its kind, with a number from the second of a kind on."""
+    data: pd.DataFrame
+    title: str
+    caption: str
+
+    @property
+    def kind(self) -> str:
+        """Key of ``KINDS``."""
+        return kind_of(self.name)
+
+
+def kind_of(name: str) -> str:
+    """``loss`` for ``loss-2``."""
+    return name.split("-")[0]
+
+
+def styles_of(data: RunData) -> Styles:
+    """Colours and line styles for all figures of a report, in the experiment's order."""
+    cases = data.cases
+    return Styles.of(data.order("solver"), data.order("backend"), list(cases.loc[cases.kind == "peer", "solver"]))
+
+
+def plan(data: RunData, summary: Summary) -> list[Planned]:
+    """The figures that the experiment asks for, or all, as far as there is something to show.
+
+    Raises
+    ------
+    UnknownNameError
+        ``[report] figures`` names one that there is not.
+    """
+    wanted = data.settings.get("figures")
+    names = list(KINDS) if wanted is None else list(wanted)
+    for name in names:
+        if name not in KINDS:
+            raise unknown("figure in [report] figures:", name, KINDS)
+    makers = {"loss": _loss, "backends": _backends, "profile": _profile, "accuracy": _accuracy}
+    return [figure for name in names for figure in makers[name](data, summary) if len(figure.data)]
+
+
+def _loss(data: RunData, summary: Summary) -> list[Planned]:
+    out: list[Planned] = []
+    reference = data.order("backend")[0]
+    for i in range(0, len(summary.problems), _PROBLEMS_A_FIGURE):
+        problems = summary.problems[i : i + _PROBLEMS_A_FIGURE]
+        frame = curve_data(data, summary.repeats, problems)
+        results = summary.repeats[summary.repeats.problem.isin(problems)]
+        if len(frame) and frame.seeds.max() > 1:
+            line = "median over seeds, with the band from the least to the greatest"
+        else:
+            line = "the repeat of median time"
+        caption = (
+            f"Training loss on {words.listing(problems)} against iterations, passes over the training data (forward "
+            "evaluations, weighted by the share of samples that each touched) and time (steps of the solver alone: "
+            "compilation and metrics are off the clock). Logarithmic axes begin with the start, at 0. One line a "
+            f"solver, on {reference} or on the backend in brackets: {line}. Dotted: the target that tables and "
+            f"profiles refer to. Crosses: failed runs. {_peers(data)}{_dots(frame)}{words.conditions(data, results)}"
+        )
+        name = "loss" if not out else f"loss-{len(out) + 1}"
+        out.append(Planned(name, frame, f"Convergence on {words.listing(problems)}", caption))
+    return out
+
+
+def _dots(frame: pd.DataFrame) -> str:
+    if not len(frame) or (frame.measured == 1).all():
+        return ""
+    return "White dots: readings of the clock, between which times are interpolated. "
+
+
+def _backends(data: RunData, summary: Summary) -> list[Planned]:
+    frame = ratio_data(data, summary.repeats)
+    if not len(frame):
+        return []
+    reference = frame.reference.iloc[0]
+    pairs = int(frame.pairs.min()), int(frame.pairs.max())
+    number = f"{pairs[0]}" if pairs[0] == pairs[1] else f"{pairs[0]} to {pairs[1]}"
+    coverage = float(frame.coverage.min())
+    short = f" ({pairs[0]} pairs can claim no more than {100 * coverage:.0f} %)" if 0 < coverage < 0.95 else ""
+    hollow = "" if frame.same_work.all() else "Hollow: the two took different numbers of passes over the data. "
+    caption = (
+        f"Time of a solve on each backend over that on {reference}: median over {number} pairs measured side by side, "
+        f"with the bootstrap interval at 95 %{short}; three pairs or more have one. Left of the line is faster; the "
+        f"grey strip ends at 1.05, the bound of 'not slower'. {hollow}Failed runs, and backends that do not agree with "
+        f"NumPy float64, are left out. {_peers(data)}{words.conditions(data, summary.repeats)}"
+    )
+    return [Planned("backends", frame, "Backends side by side", caption)]
+
+
+def _profile(data: RunData, summary: Summary) -> list[Planned]:
+    frame = profile_data(data, summary.repeats)
+    if not len(frame) or frame.instances.max() < 2 or frame.solver.nunique() < 2:
+        return []  # a profile of one problem or one solver says nothing that the table does not
+    applied = summary.repeats.drop_duplicates(["problem", "solver"]).groupby("solver").size()
+    partial = list(applied.index[applied < len(summary.problems)])
+    left_out = f"{words.listing(partial)} did not run on all of them, which counts as not solved. " if partial else ""
+    caption = (
+        "Performance profiles (Dolan and More 2002): the fraction of problems whose target each solver met within a "
+        f"multiple of the best solver's cost, over {int(frame.instances.max())} problems (each seed is one). Passes "
+        "are those on each solver's first backend, as all backends take the same steps; times are compared over all "
+        f"solvers and backends. {left_out}{_peers(data)}{words.conditions(data, summary.repeats)}"
+    )
+    return [Planned("profile", frame, "Performance profiles", caption)]
+
+
+def _accuracy(data: RunData, summary: Summary) -> list[Planned]:
+    if summary.metric is None:
+        return []
+    frame = accuracy_data(data, summary.repeats, summary.metric)
+    several = len(frame) and frame.groupby(["problem", "solver"]).size().max() > 1
+    what = "each dot one seed, the bar and the number their median" if several else "one seed"
+    caption = (
+        f"{metric_label(summary.metric).capitalize()} at the final iterate: {what}. Below each problem and solver "
+        f"their settings; what is not named has its default. {_peers(data)}{words.conditions(data, summary.repeats)}"
+    )
+    return [Planned("accuracy", frame, metric_label(summary.metric).capitalize(), caption)]
+
+
+def _peers(data: RunData) -> str:
+    return "Italics: solvers of other libraries. " if (data.cases.kind == "peer").any() else ""
+
+
+# --------------------------------------------------------------------------------------------------- write, redraw
+def draw(name: str, data: pd.DataFrame, styles: Styles, width: Width = "text") -> Figure:
+    """Draw one figure, or its data read back from CSV, at the width of a text block or of a column."""
+    with style.styled():
+        return KINDS[kind_of(name)](data, styles, width)
+
+
+def write_data(figures: Sequence[Planned], styles: Styles, folder: Path) -> dict[str, Path]:
+    """Write the CSV behind each figure, and the table of styles."""
+    paths = {}
+    for name, frame in [("styles", styles.frame()), *((f.name, f.data) for f in figures)]:
+        paths[name] = folder / f"{name}.csv"
+        frame.to_csv(paths[name], index=False, lineterminator="\n")
+    return paths
+
+
+def read_data(path: Path) -> pd.DataFrame:
+    """Read what :func:`write_data` wrote, to the last bit."""
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    for name in [c for c in frame.columns if c not in _TEXT_COLUMNS]:
+        frame[name] = [_value(text) for text in frame[name]]
+    return frame
+
+
+def _value(text: str) -> float | bool:
+    return text == "True" if text in ("True", "False") else float(text or "nan")
+
+
+def redraw(folder: Path, width: Width = "text", formats: Sequence[str] = style.FORMATS) -> list[Path]:
+    """Draw all figures of a report anew from the CSV files in its folder ``data``.
+
+    Parameters
+    ----------
+    folder : Path
+        The report's folder; the figures go to its folder ``figures``, in a single column with ``-column`` appended.
+    width : str
+        ``"text"`` (6.9 in) or ``"column"`` (3.35 in).
+    formats : sequence of str
+        Of ``pdf``, ``svg`` and ``png``.
+    """
+    styles = Styles.from_frame(read_data(folder / "data" / "styles.csv"))
+    (folder / "figures").mkdir(exist_ok=True)
+    paths = []
+    for path in sorted((folder / "data").glob("*.csv")):
+        if kind_of(path.stem) in KINDS:
+            figure = draw(path.stem, read_data(path), styles, width)
+            stem = folder / "figures" / (path.stem + ("-column" if width == "column" else ""))
+            paths += style.save(figure, stem, formats)
+    return paths

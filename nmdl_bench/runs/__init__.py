@@ -1,0 +1,1 @@
+"""Experiment files, their cases, the store of results, executors and the worker."""

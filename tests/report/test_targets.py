@@ -1,0 +1,95 @@
+import json
+
+import numpy as np
+import pytest
+
+from nmdl_bench.report.frames import load
+from nmdl_bench.report.targets import crossing, target_value, tau_of, with_targets
+
+
+def history(losses, measured=None):
+    k = np.arange(len(losses), dtype=float)
+    measured = np.ones_like(k) if measured is None else np.asarray(measured, dtype=float)
+    return np.stack([k, 2 * k + 1, k + 1, 0.5 * k, np.asarray(losses), 0 * k, 0.25 * k, measured], axis=1)
+
+
+def test_target_is_more_and_wilds():
+    assert target_value(10.0, 2.0, 0.1) == pytest.approx(2.8)
+
+
+def test_crossing_is_the_first_row_at_or_below():
+    found = crossing(history([8.0, 4.0, 2.0, 1.0]), 2.0)
+    assert found.reached
+    assert (found.iterations, found.forward, found.gradient, found.passes, found.time) == (2, 5, 3, 1.0, 0.5)
+    assert not found.interpolated
+
+
+def test_the_first_crossing_counts_though_the_loss_rises_again():
+    assert crossing(history([8.0, 1.0, 5.0, 1.0]), 2.0).iterations == 1
+
+
+def test_nan_and_no_crossing_are_not_reached():
+    assert not crossing(history([8.0, np.nan, 3.0]), 2.0).reached
+    assert not crossing(np.empty((0, 8)), 2.0).reached
+
+
+def test_interpolated_times_are_marked():
+    assert crossing(history([8.0, 4.0, 2.0], measured=[1, 0, 1]), 4.0).interpolated
+    assert not crossing(history([8.0, 4.0, 2.0], measured=[1, 0, 1]), 2.0).interpolated
+
+
+def test_the_best_is_over_all_solvers_and_backends_of_a_problem_and_seed(store):
+    store.add("p", "a", "numpy", [10.0, 6.0, 4.0])
+    store.add("p", "a", "torch", [10.0, 6.0, 4.0])
+    store.add("p", "b", "jax", [10.0, 1.0, 0.0])
+    store.add("p", "a", "numpy", [20.0, 10.0, 5.0], seed=1)  # another seed has its own
+    store.add("q", "a", "numpy", [100.0, 90.0])  # and so has another problem
+    frame = with_targets(load(store, "demo")).set_index(["problem", "solver", "library", "seed"])
+    assert frame.loc[("p", "a", "numpy", 0), "f_best"] == 0.0
+    assert frame.loc[("p", "a", "torch", 0), "target"] == pytest.approx(1.0)  # 0 + 0.1 (10 - 0)
+    assert frame.loc[("p", "a", "numpy", 1), "target"] == pytest.approx(6.5)
+    assert frame.loc[("q", "a", "numpy", 0), "target"] == pytest.approx(91.0)
+    assert frame.reached.tolist() == [False, False, True, True, True]
+    assert frame.loc[("p", "b", "jax", 0), "target_time"] == pytest.approx(0.01)
+    assert frame.loc[("p", "a", "numpy", 1), "target_passes"] == 3.0
+
+
+def test_a_backend_that_disagrees_sets_no_target(store):
+    store.add("p", "a", "numpy", [10.0, 4.0])
+    store.add("p", "a", "jax", [10.0, -50.0], agrees=0)
+    frame = with_targets(load(store, "demo"))
+    assert frame.f_best.tolist() == [4.0, 4.0]
+    assert frame.comparable.tolist() == [True, False]
+
+
+def test_times_count_only_where_agreement_is_known(store):
+    store.add("p", "a", "numpy", [10.0, 4.0], agrees=None)
+    frame = with_targets(load(store, "demo"))
+    assert frame.comparable.tolist() == [False]
+    assert frame.reached.tolist() == [True]
+
+
+def test_losses_of_single_batches_set_no_target(store):
+    store.add("p", "a", "numpy", [10.0, 0.001, 3.0], loss=4.0)  # recomputed over all samples: 4
+    assert with_targets(load(store, "demo")).f_best.tolist() == [4.0]
+
+
+def test_a_best_value_on_the_way_counts(store):
+    store.add("p", "a", "numpy", [10.0, 2.0, 3.0])
+    assert with_targets(load(store, "demo")).f_best.tolist() == [2.0]
+
+
+def test_tau_of_experiment_then_problem_then_default(store):
+    store.add("p", "a", "numpy", [1.0, 0.5], case={"problem_json": json.dumps({"name": "p", "tau": 0.01})})
+    store.add("q", "a", "numpy", [1.0, 0.5])
+    assert tau_of(load(store, "demo"), "p") == 0.1
+    store.run.spec = "tau = 1"
+    assert tau_of(load(store, "demo"), "p") == 0.01
+    assert tau_of(load(store, "demo"), "q") == 0.1
+
+
+def test_nothing_finite_gives_no_target(store):
+    store.add("p", "a", "numpy", [np.nan, np.nan], status="diverged", loss=np.nan, loss0=np.nan)
+    frame = with_targets(load(store, "demo"))
+    assert np.isnan(frame.target[0])
+    assert not frame.reached[0]

@@ -1,0 +1,277 @@
+"""The command line: what it prints, its exit codes, one sentence for each mistake, and how little it imports."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from nmdl_bench.cli import main
+
+PLUGIN = Path(__file__).resolve().parent / "runs" / "odd_solvers.py"
+EXPERIMENT = f"""
+name = "tiny"
+title = "A tiny experiment"
+repeats = 2
+plugins = ["{PLUGIN}"]
+[[problems]]
+name = "tests-bowl"
+[[solvers]]
+name = "tests-good"
+[[solvers]]
+name = "tests-raises"
+[stop]
+max_iterations = 8
+"""
+
+
+def call(*arguments, **environment):
+    """Run a command in this process."""
+    return CliRunner().invoke(main, [str(a) for a in arguments], env={"NMDL_EVENTS": None, **environment})
+
+
+def fails(code, sentence, *arguments, **environment):
+    """The command ends with a code and one sentence, without a traceback."""
+    done = call(*arguments, **environment)
+    assert done.exit_code == code, done.output
+    assert done.stderr.startswith("Error: "), done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert sentence in done.stderr
+    assert isinstance(done.exception, SystemExit)
+
+
+@pytest.fixture
+def file(tmp_path):
+    (tmp_path / "tiny.toml").write_text(EXPERIMENT)
+    return tmp_path / "tiny.toml"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A store with a finished run."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "tiny.toml").write_text(EXPERIMENT)
+    done = call("run", folder / "tiny.toml", "--store", folder / "s.sqlite")
+    assert done.exit_code == 0, done.output
+    return folder, done
+
+
+# ------------------------------------------------------------------------------------------------------------- run
+def test_run_reports_and_failed_cases_are_no_failure(finished):
+    folder, done = finished
+    lines = done.stdout.splitlines()
+    assert "measured 3 repeats, 0 were stored" in lines[0]
+    assert lines[1] == "Cases: 1 max_iterations, 1 error."
+    assert lines[2] == "1 failed: the table has the reasons, --retry measures again."
+    page = Path(lines[-1].removeprefix("Report: "))
+    assert page.parent == folder / "tiny"
+    assert "A tiny experiment" in page.read_text()
+    assert "tests-raises" in done.stdout
+
+
+def test_run_again_measures_nothing(finished):
+    folder, _ = finished
+    done = call("run", folder / "tiny.toml", "--store", folder / "s.sqlite", "--no-report", "--events")
+    assert done.exit_code == 0
+    assert "measured 0 repeats, 3 were stored" in done.stdout
+    assert "committed" not in done.stdout
+
+
+def test_events_by_environment(file):
+    done = call("run", file, "--store", file.parent / "s.sqlite", "--no-report", "--only", "good", NMDL_EVENTS="1")
+    assert [line.split()[0] for line in done.stdout.splitlines()[:2]] == ["committed", "committed"]
+    assert "1 repeats are left" not in done.stdout
+    assert "2 repeats are left; run without --only to measure them." in done.stdout
+
+
+def test_store_by_environment_and_by_default(file, monkeypatch):
+    monkeypatch.chdir(file.parent)
+    assert call("run", file, "--no-report", "--only", "raises").exit_code == 0
+    assert (file.parent / "reports" / "results.sqlite").exists()
+    assert call("run", file, "--no-report", "--only", "raises", NMDL_STORE="mine.sqlite").exit_code == 0
+    assert (file.parent / "mine.sqlite").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('"tests-good"', '"tests-goood"', "unknown solver 'tests-goood'; did you mean 'tests-good'?"),
+        ('"tests-bowl"', '"spiral"', "unknown problem 'spiral'; did you mean 'spirals'?"),
+        ("repeats = 2", 'repeats = 2\nbackends = ["tourch"]', "unknown backend 'tourch'; did you mean 'torch'?"),
+        ("repeats = 2", "repeats = ", "is not valid TOML: Invalid value (at line 4, column 11)"),
+        ("repeats = 2", "repeats = 2.5", "repeats: Expected 'int', got 'float'"),
+        ("repeats = 2", "repeat = 2", "'repeat'; did you mean 'repeats'?"),
+        (str(PLUGIN), "nowhere.py", "nowhere.py': no such file"),
+        ("[stop]", '[report]\nfigures = ["lose"]\n[stop]', "report, figures: 'lose'; did you mean 'loss'?"),
+    ],
+)
+def test_mistake_in_a_file(file, old, new, sentence):
+    file.write_text(EXPERIMENT.replace(old, new))
+    fails(2, sentence, "run", file, "--store", file.parent / "s.sqlite")
+    assert not (file.parent / "s.sqlite").exists()
+
+
+def test_missing_file(tmp_path):
+    fails(2, "no experiment file", "run", tmp_path / "none.toml")
+
+
+def test_store_that_cannot_be(file):
+    fails(1, "is not an SQLite database; name another file with --store", "run", file, "--store", file)
+    fails(1, "cannot make the folder", "run", file, "--store", file / "s.sqlite")
+
+
+def test_store_that_fills_up_stops_with_a_sentence_and_resumes(file, monkeypatch):
+    from nmdl_bench.runs.store import Store
+
+    true = Store.begin_run
+
+    def begin(self, *arguments):
+        true(self, *arguments)
+        pages = self._db.execute("PRAGMA page_count").fetchone()[0]
+        self._db.execute(f"PRAGMA max_page_count = {pages}")
+
+    file.write_text(EXPERIMENT.replace('"tests-bowl"', '"tests-bowl"\noptions = { size = 20000 }'))
+    arguments = ("run", file, "--store", file.parent / "s.sqlite", "--no-report", "--only", "good")
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "begin_run", begin)
+        done = call(*arguments)
+    assert done.exit_code == 1
+    assert "cannot grow, the disk is full" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.output
+    done = call(*arguments)
+    assert done.exit_code == 0
+    assert "measured 2 repeats" in done.stdout
+
+
+# ------------------------------------------------------------------------------------- report, export, list and others
+def test_report_by_name_and_output(finished, tmp_path):
+    folder, _ = finished
+    done = call("report", "tiny", "--store", folder / "s.sqlite", "--output", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[-1].startswith(f"Report: {tmp_path / 'out'}")
+    fails(2, "unknown run 'tinny'; did you mean 'tiny'?", "report", "tinny", "--store", folder / "s.sqlite")
+    fails(1, "no results store at", "report", "tiny", "--store", tmp_path / "none.sqlite")
+    (tmp_path / "file").touch()
+    fails(
+        1, "cannot write the report", "report", "tiny", "--store", folder / "s.sqlite", "--output", tmp_path / "file/x"
+    )
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "json"])
+def test_export(finished, tmp_path, suffix):
+    import pandas as pd
+
+    folder, _ = finished
+    target = tmp_path / "deep" / f"r.{suffix}"
+    done = call("export", "tiny", "--to", target, "--store", folder / "s.sqlite")
+    assert done.exit_code == 0, done.output
+    assert done.stdout == f"3 rows: {target}\n"
+    frame = getattr(pd, f"read_{suffix}")(target)
+    assert sorted(frame["status"]) == ["error", "max_iterations", "max_iterations"]
+
+
+def test_export_to_something_else(finished, tmp_path):
+    folder, _ = finished
+    fails(
+        2,
+        "its name has to end in .parquet",
+        "export",
+        "tiny",
+        "--to",
+        tmp_path / "r.xls",
+        "--store",
+        folder / "s.sqlite",
+    )
+
+
+def test_list():
+    done = call("list")
+    assert done.exit_code == 0
+    for word in ("Problems", "spirals", "Solvers", "lbfgs", "peer", "Backends", "jaxlib"):
+        assert word in done.stdout
+    solvers = json.loads(call("list", "solvers", "--json").stdout)
+    adam = next(row for row in solvers if row["name"] == "adam")
+    assert adam["kind"] == "ours"
+    assert "batch_size" in adam["options"]
+    assert set(json.loads(call("list", "--json").stdout)) == {"problems", "solvers", "backends"}
+
+
+def test_list_with_a_plugin_and_runs(finished):
+    folder, _ = finished
+    assert "tests-bowl" in call("list", "problems", "--plugin", PLUGIN).stdout
+    assert "tiny" in call("list", "runs", "--store", folder / "s.sqlite").stdout
+    fails(2, "no such file", "list", "--plugin", "none.py")
+    assert call("list", "colours").exit_code == 2
+
+
+def test_doctor(monkeypatch):
+    row = {
+        "name": "torch", "version": "9", "devices": ["cpu", "cuda:0"], "usable": True, "reason": "", "blas": "MKL",
+        "threads": 2, "float64": True,
+    }  # fmt: skip
+    missing = row | {"name": "cupy", "usable": False, "reason": "no driver", "devices": [], "threads": None}
+    monkeypatch.setattr("nmdl_bench.backends.backend_rows", lambda: [row, missing])
+    lines = call("doctor").stdout.splitlines()
+    assert lines[0].split() == ["backend", "version", "devices", "usable", "float64", "blas", "threads", "reason"]
+    assert lines[2].split() == ["torch", "9", "cpu,", "cuda:0", "yes", "yes", "MKL", "2"]
+    assert "no driver" in lines[3]
+    assert json.loads(call("doctor", "--json").stdout) == [row, missing]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell):
+    done = call("completion", shell)
+    assert done.exit_code == 0
+    assert "_NMDL_BENCH_COMPLETE" in done.stdout
+    if shutil.which(shell):
+        checked = subprocess.run([shell, "-n"], input=done.stdout, capture_output=True, text=True, check=False)
+        assert checked.returncode == 0, checked.stderr
+
+
+def test_completion_offers_experiments(finished):
+    folder, _ = finished
+    environment = {
+        "_NMDL_BENCH_COMPLETE": "bash_complete", "COMP_WORDS": "nmdl-bench report t", "COMP_CWORD": "2",
+        "NMDL_STORE": str(folder / "s.sqlite"),
+    }  # fmt: skip
+    command = [sys.executable, "-c", "from nmdl_bench.cli import main; main(prog_name='nmdl-bench')"]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "plain,tiny\n", done.stderr
+
+
+@pytest.mark.parametrize("command", ["list", "run", "report", "export", "doctor", "completion"])
+def test_help_has_examples(command):
+    text = call(command, "--help").stdout
+    assert f"  nmdl-bench {command}" in text.partition("Examples:")[2]
+
+
+def test_version():
+    from nmdl_bench import __version__
+
+    assert call("--version").stdout == f"nmdl-bench, version {__version__}\n"
+
+
+HELP = "import nmdl_bench.cli, click.testing; click.testing.CliRunner().invoke(nmdl_bench.cli.main, ['--help'])"
+HEAVY = ("torch", "jax", "cupy", "matplotlib", "pandas")
+
+
+@pytest.mark.parametrize(
+    ("program", "more"),
+    [
+        ("import nmdl_bench", ("numpy", "scipy", "msgspec", "psutil")),
+        (HELP, ("numpy", "rich")),
+        ("import nmdl_bench.catalogue", ("sklearn", "mlxtend", "optax")),
+        ("import nmdl_bench.runs.run, nmdl_bench.runs.local, nmdl_bench.runs.store", ("rich", "sklearn")),
+    ],
+)
+def test_imports_are_light(program, more):
+    command = [sys.executable, "-X", "importtime", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    modules = {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines() if "|" in line}
+    assert not modules & {*HEAVY, *more}
