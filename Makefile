@@ -42,8 +42,9 @@ check: $(VENV)/.dev  ## formatter, linter, types, layering
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev  ## value and gradient against each library's own idiom
+bench: $(VENV)/.dev  ## value and gradient against each library's own idiom; start-up time
 	$(BIN)/python -m benchmarks.idioms
+	$(BIN)/python tests/startup.py
 
 gpu: | $(BIN)/python  ## tests that need a CUDA device, and reference results under reports/reference
 	$(BIN)/python -m pytest -m gpu --gpu

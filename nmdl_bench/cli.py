@@ -219,8 +219,8 @@ def _summary(sweep: Sweep) -> None:
 def _report(store: Store, run_id: str, output: Path) -> None:
     from nmdl_bench import report as reporting
 
+    paths = reporting.write_report(store, run_id, output)  # first, so that a closed pipe costs no report
     reporting.print_table(store, run_id)
-    paths = reporting.write_report(store, run_id, output)
     click.echo(f"Report: {paths['html']}")
 
 

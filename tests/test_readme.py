@@ -20,8 +20,8 @@ def blocks(language: str) -> list[str]:
 
 COMMANDS = [line[2:].split("#")[0].strip() for block in blocks("console") for line in block.splitlines()]
 
-# Commands that set up an environment or measure for minutes run elsewhere (continuous integration runs `make test`); what
-# is checked of them here is that they still mean what they say.
+# Commands that set up an environment or measure for minutes run elsewhere (continuous integration runs `make test`);
+# what is checked of them here is that they still mean what they say.
 STAND_INS = {
     "make run": ["make", "--dry-run", "--always-make", "run"],
     "make test": ["make", "--dry-run", "--always-make", "test"],
@@ -41,7 +41,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_readme_has_its_commands() -> None:
     assert set(STAND_INS) <= set(COMMANDS)
-    assert [c.split()[1] for c in COMMANDS if c.startswith("nmdl-bench")] == ["doctor", "list", "run", "export", "report"]
+    assert [c.split()[1] for c in COMMANDS if c.startswith("nmdl-bench")] == [
+        "doctor",
+        "list",
+        "run",
+        "export",
+        "report",
+    ]
 
 
 @pytest.mark.parametrize("command", STAND_INS)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["print_table", "write_report"]
 
+PIPE_WIDTH = 160
+"""Columns of the table where it does not go to a terminal."""
+
 
 def write_report(store: Reader, run_id: str, output: Path) -> dict[str, Path]:
     """Write the report of a run.
@@ -77,7 +80,10 @@ def print_table(store: Reader, run_id: str, console: Console | None = None) -> N
     from nmdl_bench.report.summary import summarise
     from nmdl_bench.report.tables import terminal
 
-    console = Console() if console is None else console
+    if console is None:
+        console = Console()
+        if not console.is_terminal:  # a pipe or a log has no width of its own, so every column is shown
+            console = Console(width=PIPE_WIDTH)
     data = load(store, run_id)
     if not len(data.results):
         console.print(Text(f"{data.title}: {words.EMPTY}"))
