@@ -1,0 +1,82 @@
+"""The listed optimizers and problems, and small problems for what is hard to meet on listed ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nmdl_bench.catalogue import PROBLEMS, SOLVERS
+from nmdl_bench.contracts import Optimizer, Problem
+from nmdl_bench.data import files
+from nmdl_bench.problems.learning import LearningProblem
+
+OPTIMIZERS = {entry.name: entry for entry in SOLVERS if entry.kind == "ours"}
+# mini-batches and decreasing steps where a method has them: the listed defaults are all samples and constant steps
+OPTIONS: dict[str, dict[str, Any]] = {
+    "sgd": {"batch_size": 10, "schedule": "inverse-time", "horizon": 20, "step_size": 0.05},
+    "nesterov": {"batch_size": 10, "schedule": "exponential", "horizon": 20, "step_size": 0.05},
+    "adam": {"batch_size": 10, "schedule": "cosine", "horizon": 20, "step_size": 0.01},
+}
+FROM_FILES = ("mnist", "fashion-mnist", "cifar-10")
+LISTED = [entry.name for entry in PROBLEMS]
+
+
+def make(name: str) -> Optimizer:
+    """A listed optimizer with the options above."""
+    return SOLVERS.make(name, **OPTIONS.get(name, {}))  # type: ignore[return-value]
+
+
+def small(**options: Any) -> LearningProblem:
+    """Two spirals of 30 samples, and a network of 3 features and 2 steps."""
+    chosen = {"n": 40, "n_validation": 5, "n_test": 5, "width": 3, "depth": 2, **options}
+    return PROBLEMS.make("spirals", **chosen)  # type: ignore[return-value]
+
+
+def with_training_data(problem: LearningProblem, change: Callable[[np.ndarray], np.ndarray]) -> LearningProblem:
+    """The problem over changed training features."""
+    train = problem.data.train
+    return replace(problem, data=replace(problem.data, train=train._replace(Y=change(train.Y.copy()))))
+
+
+def stationary() -> LearningProblem:
+    """A problem whose gradient is exactly zero at the start: linear least squares to the target 0, from 0."""
+    problem = small(depth=0, loss="least-squares", alpha=0.0)
+    train = problem.data.train
+    flat = replace(problem, data=replace(problem.data, train=train._replace(C=np.zeros_like(train.C))))
+    flat.__dict__["start"] = np.zeros(flat.network.size)
+    return flat
+
+
+def write_image_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of 60 random images each in place of MNIST, Fashion-MNIST and CIFAR-10, and ``NMDL_DATA`` to find them."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(60, dtype=np.uint8) % 10
+    for name, first in files.IDX_FIRST_LABELS.items():
+        for part in (files.IDX_TRAIN, files.IDX_TEST):
+            marked = np.array(first, np.uint8) if part == files.IDX_TRAIN else labels[:10]
+            ours = np.concatenate([marked, labels[10:]])
+            pixels = rng.integers(0, 256, (60, *files.IDX_PIXELS), dtype=np.uint8)
+            (folder / name).mkdir(exist_ok=True)
+            for pattern, array in ((files.IDX_IMAGES, pixels), (files.IDX_LABELS, ours)):
+                sizes = np.array(array.shape, ">u4").tobytes()
+                (folder / name / pattern.format(part)).write_bytes(
+                    bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
+                )
+    monkeypatch.setattr(files, "CIFAR_RECORDS", 60)
+    (folder / files.CIFAR_FOLDER).mkdir()
+    for name in (*files.CIFAR_TRAIN, *files.CIFAR_TEST):
+        pixels = rng.integers(0, 256, (60, int(np.prod(files.CIFAR_IMAGE))), dtype=np.uint8)
+        (folder / files.CIFAR_FOLDER / name).write_bytes(np.column_stack([labels, pixels]).tobytes())
+    monkeypatch.setenv("NMDL_DATA", str(folder))
+
+
+def listed(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Problem:
+    """A listed problem; those from files over the files of :func:`write_image_files`."""
+    if name in FROM_FILES:
+        write_image_files(folder, monkeypatch)
+    return PROBLEMS.make(name, **options)

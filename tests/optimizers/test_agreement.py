@@ -1,0 +1,75 @@
+"""The same steps everywhere: every listed optimizer on every listed problem, on every library and stand-in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from optimizer_cases import FROM_FILES, LISTED, OPTIMIZERS, listed, make
+
+from nmdl_bench.backends import get_backend
+from nmdl_bench.catalogue import PROBLEMS, SOLVERS
+from nmdl_bench.contracts import Result, Stop
+from nmdl_bench.solve import solve
+from nmdl_bench.testing import check_optimizer, numerical_backends, standins
+
+# images on the stand-ins, which are slow: fewer of them, in narrow networks
+FEW = {"n": 60, "width": 8, "depth": 2}
+IMAGES = ("digits", "mnist-5k", *FROM_FILES)
+CONVEX = "logistic-digits"
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("problem", LISTED)
+def test_first_twenty_steps(problem: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    described = listed(problem, tmp_path, monkeypatch)
+    optimizer = make(name)
+    found = check_optimizer(optimizer, described, [get_backend(library) for library in ("numpy", "torch", "jax")])
+    assert found.counts[-1, 0] > 5  # it moves
+    assert np.isfinite(found.f[-1])
+    if problem in IMAGES:
+        found, described = None, PROBLEMS.make(problem, **FEW)
+    elif problem.startswith("logistic"):
+        found, described = None, PROBLEMS.make(problem, n=60)
+    backends = standins() if found else [get_backend("numpy"), *standins()]
+    check_optimizer(optimizer, described, backends, reference=found)
+
+
+@pytest.mark.parametrize("name", ["sgd", "nesterov", "adam"])
+def test_first_twenty_steps_over_all_samples(name: str) -> None:
+    check_optimizer(SOLVERS.make(name), PROBLEMS.make("circles", n=60), numerical_backends())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_first_steps_in_float32(name: str) -> None:
+    """Round-off may change an acceptance after a while, so few steps and a wide tolerance."""
+    check_optimizer(make(name), PROBLEMS.make("circles", n=60), numerical_backends("float32"), steps=5, tolerance=1e-3)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_whole_runs_agree_on_the_convex_problem(name: str) -> None:
+    problem, stop = PROBLEMS.make(CONVEX), Stop(max_epochs=5)
+    optimizer = SOLVERS.make(name, **({"batch_size": 64} if OPTIMIZERS[name].make().takes_batches else {}))
+    reference = solve(problem, optimizer, get_backend("numpy"), stop)
+    assert reference.status == ("converged" if name == "lbfgs" else "max_iterations")
+    # with steps near 2/L, steepest descent amplifies rounding errors in the stiff directions, by a factor of 1.2 an
+    # iteration: values of its 100th iterates agree to six digits
+    tolerance = 1e-5 if name == "steepest-descent" else 1e-9
+    for xp in numerical_backends()[1:]:
+        found = solve(problem, optimizer, xp, stop)
+        assert _words(found) == _words(reference), xp
+        assert _off(found.history[:, :4], reference.history[:, :4]) == 0.0, xp  # iterations, evaluations, passes
+        assert _off(found.history[:, 4], reference.history[:, 4]) <= tolerance, xp
+        assert found.loss == pytest.approx(reference.loss, rel=tolerance)
+        assert found.metrics == reference.metrics
+        if name != "steepest-descent":
+            assert np.abs(found.x - reference.x).max() <= 1e-9 * np.abs(reference.x).max(), xp
+
+
+def _words(result: Result) -> tuple[object, ...]:
+    return result.status, result.reason, result.iterations, result.counts, result.passes
+
+
+def _off(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.max(np.abs(a - b) / np.maximum(np.abs(b), 1e-300)))
