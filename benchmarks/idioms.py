@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -39,9 +38,6 @@ WORDS = {
     "scanned": "`jax.jit(jax.value_and_grad)`, `lax.scan` over layers",
 }
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
-ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "2000000000", "MALLOC_MMAP_THRESHOLD_": "2000000000"}
-"""Has glibc keep what arrays free, in every process. Else each call gives its pages back and faults them in again, and
-on a virtual machine that may cost what the arithmetic costs, whoever wrote it. What the caller has set stands."""
 Answer = tuple[float, np.ndarray]
 
 
@@ -123,8 +119,6 @@ def compare(
     RuntimeError
         Values or gradients differ: there is nothing to time then.
     """
-    for name, value in ALLOCATOR.items():
-        os.environ.setdefault(name, value)  # workers inherit it
     cpus = choose_cpus(threads)
     rows: dict[str, Row] = {}
     contests: list[Contest] = []

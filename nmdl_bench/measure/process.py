@@ -42,9 +42,14 @@ class WorkerError(Exception):
         self.reason = reason
 
 
+ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "2000000000", "MALLOC_MMAP_THRESHOLD_": "2000000000"}
+"""Has glibc keep what arrays free. Else each large array gives its pages back and the next one faults them in again,
+which on a virtual machine may cost as much as the arithmetic. What the caller has set stands."""
+
+
 def worker_environment(threads: int, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Environment of a worker: threads pinned, no hidden caches, this very installation importable."""
-    environment = dict(os.environ) | thread_environment(threads)
+    environment = ALLOCATOR | dict(os.environ) | thread_environment(threads)
     # several libraries' workers may share one GPU; compile times of a warm cache are none
     environment |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_ENABLE_COMPILATION_CACHE": "false"}
     environment |= {"PYTHONHASHSEED": "0"}
