@@ -4,7 +4,7 @@ Scalars take ``+ - *``, unary minus and comparisons themselves. All else goes th
 ``1 / 0.`` raises, ``~(a < b)`` is -2 (and true), and the root of a negative number is an exception.
 
 ``const(v)`` makes a real, ``int(i)`` an integer of the backend; ``real(k)`` turns an integer into a real. ``div sqrt
-exp cos pow`` work on reals; ``where maximum minimum abs isfinite`` on reals and integers; ``and_ or_ not_`` on truth
+exp cos pow isfinite`` work on reals; ``where maximum minimum abs`` on reals and integers; ``and_ or_ not_`` on truth
 values; ``mod`` on integers.
 """
 

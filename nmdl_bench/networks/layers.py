@@ -174,4 +174,4 @@ class EulerBlock:
             return xp.addmm(Z, V, theta_j["K"].T, h), blocks
 
         Z, blocks = xp.scan(step, Z, (theta, tape), reverse=True)
-        return blocks, Z
+        return blocks, Z if inputs else None

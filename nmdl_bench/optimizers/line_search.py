@@ -119,7 +119,7 @@ class StrongWolfe:
 
     def is_low(self, xp: Backend, search: Search, f_t: Scalar) -> Any:
         s = xp.s
-        return s.and_(_sufficient(xp, search, f_t), s.or_(search.trials == 0, f_t < search.f_lo))
+        return s.and_(_sufficient(xp, search, f_t), s.or_(search.trials == 0, f_t <= search.f_lo))
 
     def high(self, xp: Backend, search: Search, f_t: Scalar) -> Search:
         """Narrow the bracket to [lo, t]."""

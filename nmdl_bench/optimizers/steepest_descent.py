@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 class Gradient:
-    """``d = -g``; the first trial is twice the step before."""
+    """``d = -g``, and a first trial that expects the first-order change of the step before.
+
+    That is ``t |g_k|^2 / |g_{k+1}|^2`` (Nocedal and Wright 2006, section 3.5), at most 2 t. Where the gradient hardly
+    changed along the step, ``g_k.g_{k+1} > 0.9 |g_k|^2``, the step was much too short: 2 t.
+    """
 
     def init(self, xp: Backend, x: Array) -> Any:
         return ()
@@ -23,7 +27,10 @@ class Gradient:
     def update(
         self, xp: Backend, memory: Any, x: Array, x_new: Array, g: Array, g_new: Array, t: Scalar
     ) -> tuple[Any, Array, Scalar]:
-        return (), -g_new, t + t
+        s, gg = xp.s, xp.dot(g, g)
+        ratio = s.minimum(s.div(gg, xp.dot(g_new, g_new)), s.const(2.0))
+        growth = s.where(xp.dot(g, g_new) > 0.9 * gg, s.const(2.0), ratio)
+        return (), -g_new, t * growth
 
 
 @SOLVERS.register("steepest-descent", "steepest descent with Armijo backtracking", kind="ours")

@@ -10,7 +10,7 @@ from nmdl_bench.catalogue import PROBLEMS, SOLVERS
 from nmdl_bench.contracts import Stop
 from nmdl_bench.solve import solve
 
-SMALL = {"n": 140, "n_validation": 20, "n_test": 20}
+SMALL = {"n": 140, "n_validation": 20, "n_test": 20, "width": 3, "depth": 2}  # shallow: compiled quickly
 PEERS = [(e.name, b) for e in SOLVERS if e.kind == "peer" for b in ("numpy", "torch", "jax") if e.runs_on(b)]
 QUASI_NEWTON = [(name, b) for name, b in PEERS if "lbfgs" in name]
 
