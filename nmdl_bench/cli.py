@@ -213,7 +213,7 @@ def _summary(sweep: Sweep) -> None:
     unavailable = sweep.statuses["unavailable"]
     if sweep.failed or unavailable:
         parts = [f"{sweep.failed} failed"] * bool(sweep.failed) + [f"{unavailable} cannot run here"] * bool(unavailable)
-        click.echo(f"{' and '.join(parts)}: the table has the reasons, --retry measures again.")
+        click.echo(f"{' and '.join(parts)}: the report's page has the reasons, --retry measures again.")
 
 
 def _report(store: Store, run_id: str, output: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -102,7 +103,7 @@ class Loss(Protocol):
     """A mean over samples of a convex function of the network's output ``S`` (n, k) and the targets ``C`` (n, k)."""
 
     def forward(self, xp: Backend, S: Array, C: Array) -> tuple[Scalar, Tape]:
-        """Value, and a tape for the derivatives. ``S`` may be donated."""
+        """Value, and a tape for the derivatives."""
 
     def grad(self, xp: Backend, tape: Tape) -> Array:
         """Gradient with respect to ``S`` (n, k)."""
@@ -200,14 +201,18 @@ class Optimizer(Protocol):
     def step(self, objective: Objective, state: State, batch: Array | None = None) -> State: ...
 
 
+CAPACITY = 64
+"""Rows of the table that a chunk of iterations records into; the last is spare."""
+
+
 @dataclass(frozen=True)
 class Stop:
     """When a solver has to end.
 
     ``max_iterations`` counts accepted steps and holds for methods that use all samples; ``max_epochs`` counts passes
     over the training part and holds for mini-batch methods; ``max_evaluations`` bounds forwards; ``max_time`` is in
-    seconds on the clock (None: no limit). ``gtol`` is the tolerance in
-    ``|g(x)|_inf <= gtol * max(1, |g(x0)|_inf)``.
+    seconds on the clock (None: no limit). Mini-batch methods look at both at the ends of epochs. ``gtol`` is the
+    tolerance in ``|g(x)|_inf <= gtol * max(1, |g(x0)|_inf)``.
     """
 
     max_iterations: int = 100
@@ -215,6 +220,11 @@ class Stop:
     max_evaluations: int | None = None
     max_time: float | None = None
     gtol: float = 1e-6
+
+    @property
+    def chunk(self) -> int:
+        """Iterations between two looks at clock and metrics: a twentieth of all, at most what a table of rows holds."""
+        return min(max(-(-self.max_iterations // 20), 1), CAPACITY - 1)
 
 
 class Record(Protocol):
@@ -365,9 +375,25 @@ class Registry(Generic[T]):
             if known is not None and option not in known:
                 raise unknown(f"option of {self.kind} {name!r}:", option, known)
         try:
-            return self[name].make(**options)
+            return self[name].make(**{option: self._checked(name, option, value) for option, value in options.items()})
         except TypeError as error:
             raise ConfigurationError(f"{self.kind} {name!r} cannot be made with {options!r}: {error}") from error
+
+    def _checked(self, name: str, option: str, value: Any) -> Any:
+        """The value, where it is of the type that the option is annotated with."""
+        try:
+            kind = typing.get_type_hints(self[name].make).get(option)
+        except (NameError, TypeError):  # annotations that cannot be resolved here bind nobody
+            return value
+        if kind not in (int, float, str, bool, int | None, float | None, str | None):
+            return value
+        import msgspec
+
+        try:
+            return msgspec.convert(value.item() if hasattr(value, "item") else value, kind)
+        except msgspec.ValidationError:
+            word = getattr(kind, "__name__", str(kind))
+            raise ConfigurationError(f"{option} of {self.kind} {name!r} must be {word}, not {value!r}") from None
 
 
 PROBLEMS: Registry[Problem] = Registry("problem")

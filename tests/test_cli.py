@@ -68,7 +68,7 @@ def test_run_reports_and_failed_cases_are_no_failure(finished):
     lines = done.stdout.splitlines()
     assert "measured 3 repeats, 0 were stored" in lines[0]
     assert lines[1] == "Cases: 1 max_iterations, 1 error."
-    assert lines[2] == "1 failed: the table has the reasons, --retry measures again."
+    assert lines[2] == "1 failed: the report's page has the reasons, --retry measures again."
     page = Path(lines[-1].removeprefix("Report: "))
     assert page.parent == folder / "tiny"
     assert "A tiny experiment" in page.read_text()

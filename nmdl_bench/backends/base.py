@@ -312,7 +312,7 @@ def _stack(ys: list[Any]) -> Any:
 
 
 class HostRecorder:
-    """A table as a list of rows, where scalars are Python floats."""
+    """A table as an array on the host, where scalars are Python floats."""
 
     def recorder(self, rows: int, columns: int) -> Any:
         return np.full((rows, columns), np.nan)

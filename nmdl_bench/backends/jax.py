@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -70,6 +71,7 @@ class JaxBackend(Backend):
         self._placement = None if self.jax_device == jnp.zeros(()).device else self.jax_device
         self.dtype = jnp.dtype(dtype)
         self.s = JaxScalars(self.dtype)
+        self._peak_before = 0
         self._bind(
             jnp, "abs", "exp", "expm1", "log", "log1p", "max", "reshape", "sqrt", "stack", "sum", "tanh", "where"
         )
@@ -152,7 +154,21 @@ class JaxBackend(Backend):
 
     def memory_peak(self) -> int | None:
         statistics = self.jax_device.memory_stats()
-        return statistics["peak_bytes_in_use"] if statistics else None
+        peak = statistics["peak_bytes_in_use"] if statistics else None
+        return peak if peak is not None and peak > self._peak_before else None
+
+    def memory_reset(self) -> None:
+        # JAX's peak is that of the process and never falls: only a higher one is known to be new
+        statistics = self.jax_device.memory_stats()
+        self._peak_before = statistics["peak_bytes_in_use"] if statistics else 0
+
+    @contextlib.contextmanager
+    def scope(self) -> Iterator[None]:
+        if self._placement is None:
+            yield
+        else:  # zeros and constants have to be made where the data are
+            with jax.default_device(self._placement):
+                yield
 
 
 def _distinct(tree: Any) -> Any:

@@ -125,7 +125,7 @@ class NumpyBackend(HostRecorder, EagerControl, Backend):
         return np.maximum(X, 0, out=X)
 
     def act_relu_derivative(self, A: Array, Z: Array) -> Array:
-        return np.multiply(Z, A > 0)
+        return np.where(A > 0, Z, 0)
 
     def act_softplus(self, X: Array) -> Array:
         return np.logaddexp(X, 0, out=X)

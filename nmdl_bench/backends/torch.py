@@ -64,7 +64,7 @@ class TorchBackend(EagerControl, Backend):
     def asarray(self, a: Any) -> Array:
         a = np.asarray(a)
         dtype = self.dtype if a.dtype.kind == "f" else torch.int64
-        return torch.tensor(np.ascontiguousarray(a), dtype=dtype, device=self.torch_device)
+        return torch.tensor(np.array(a, order="C"), dtype=dtype, device=self.torch_device)
 
     def to_numpy(self, a: Array) -> np.ndarray:
         return a.detach().cpu().numpy().copy()

@@ -22,9 +22,10 @@ class DenseTape(NamedTuple):
     A: Array | None
 
 
-def _check_sizes(**sizes: int) -> None:
+def check_sizes(**sizes: int) -> None:
+    """Raise ConfigurationError unless every size is a positive integer."""
     for name, value in sizes.items():
-        if not isinstance(value, int | np.integer) or value < 1:
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
             raise ConfigurationError(f"{name} must be a positive integer, not {value!r}")
 
 
@@ -61,7 +62,7 @@ class Dense:
     activation: str = "identity"
 
     def __post_init__(self) -> None:
-        _check_sizes(inputs=self.inputs, outputs=self.outputs)
+        check_sizes(inputs=self.inputs, outputs=self.outputs)
         get_activation(self.activation)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -124,7 +125,7 @@ class EulerBlock:
     activation: str = "tanh"
 
     def __post_init__(self) -> None:
-        _check_sizes(width=self.width, depth=self.depth)
+        check_sizes(width=self.width, depth=self.depth)
         get_activation(self.activation)
         if not 0 < self.time < float("inf"):
             raise ConfigurationError(f"time must be positive and finite, not {self.time!r}")

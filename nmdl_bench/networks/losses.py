@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from nmdl_bench.contracts import Array, Loss, Scalar, unknown
+from nmdl_bench.contracts import Array, ConfigurationError, Loss, Scalar, unknown
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
+
+
+def _check_shapes(S: Array, C: Array) -> None:
+    if tuple(S.shape) != tuple(C.shape):  # they would broadcast
+        raise ConfigurationError(f"the network's output has shape {tuple(S.shape)}, the targets {tuple(C.shape)}")
 
 
 class SoftmaxTape(NamedTuple):
@@ -29,8 +34,9 @@ class SoftmaxCrossEntropy:
     name: str = "cross-entropy"
 
     def forward(self, xp: Backend, S: Array, C: Array) -> tuple[Scalar, SoftmaxTape]:
+        _check_shapes(S, C)
         fit = xp.total(C * S)
-        P, log_sum = xp.softmax(S)
+        P, log_sum = xp.softmax(xp.copy(S))  # S may stand on a tape
         return (xp.total(log_sum) - fit) * (1 / C.shape[0]), SoftmaxTape(P, C)
 
     def grad(self, xp: Backend, tape: SoftmaxTape) -> Array:
@@ -54,7 +60,8 @@ class LeastSquares:
     name: str = "least-squares"
 
     def forward(self, xp: Backend, S: Array, C: Array) -> tuple[Scalar, ResidualTape]:
-        R = xp.axpy(-1.0, C, S)
+        _check_shapes(S, C)
+        R = S - C
         return 0.5 / C.shape[0] * xp.total(R * R), ResidualTape(R)
 
     def grad(self, xp: Backend, tape: ResidualTape) -> Array:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nmdl_bench.contracts import Array, Blocks, Layer, Tape
-from nmdl_bench.networks.layers import Dense, EulerBlock
+from nmdl_bench.networks.layers import Dense, EulerBlock, check_sizes
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -37,7 +37,7 @@ class Network:
     @cached_property
     def size(self) -> int:
         """Number of parameters."""
-        return self._layout[-1][-1][-1]
+        return sum(prod(shape) for layer in self.layers for shape in layer.shapes().values())
 
     def init(self, rng: np.random.Generator) -> np.ndarray:
         """Initial parameters on the host (size,)."""
@@ -97,6 +97,7 @@ def resnet(features: int, classes: int, width: int, depth: int, time: float = 1.
     activation : str
         Of the opening layer and the block.
     """
+    check_sizes(features=features, classes=classes, **({"width": width, "depth": depth} if depth != 0 else {}))
     if depth == 0:
         return Network((Dense(features, classes),))
     opening, block = Dense(features, width, activation), EulerBlock(width, depth, time, activation)

@@ -43,7 +43,7 @@ class Search(NamedTuple):
 def _parabola(xp: Backend, search: Search) -> Scalar:
     """Minimiser of the parabola through ``f_lo, df_lo, f_hi``, kept 10 % of the bracket away from its ends.
 
-    Nocedal and Wright 2006, eq. 3.57. Where ``f_hi`` is not finite, a tenth of the bracket.
+    Nocedal and Wright 2006, section 3.5. Where ``f_hi`` is not finite, a tenth of the bracket.
     """
     s, (lo, f_lo, df_lo, hi, f_hi) = xp.s, (search.lo, search.f_lo, search.df_lo, search.hi, search.f_hi)
     width = hi - lo

@@ -6,7 +6,13 @@ adjoint, so that what is compared is the method and its implementation.
 
 from __future__ import annotations
 
-from nmdl_bench.contracts import SOLVERS, Solver
+from nmdl_bench.contracts import SOLVERS, ConfigurationError, Solver
+
+
+def _at_least_one(**options: int) -> None:
+    for name, value in options.items():
+        if value < 1:
+            raise ConfigurationError(f"{name} must be at least 1, not {value!r}")
 
 
 @SOLVERS.register(
@@ -18,6 +24,8 @@ from nmdl_bench.contracts import SOLVERS, Solver
 )
 def scipy_lbfgsb(memory: int = 10, max_trials: int = 20) -> Solver:
     from nmdl_bench.peers.scipy import ScipyLBFGSB
+
+    _at_least_one(memory=memory, max_trials=max_trials)
 
     return ScipyLBFGSB(memory, max_trials)
 
@@ -56,6 +64,8 @@ def torch_adam(
 def torch_lbfgs(memory: int = 10) -> Solver:
     from nmdl_bench.peers.torch import TorchLBFGS
 
+    _at_least_one(memory=memory)
+
     return TorchLBFGS(memory)
 
 
@@ -90,5 +100,7 @@ def optax_adam(
 )
 def optax_lbfgs(memory: int = 10, max_trials: int = 20) -> Solver:
     from nmdl_bench.peers.optax import OptaxLBFGS
+
+    _at_least_one(memory=memory, max_trials=max_trials)
 
     return OptaxLBFGS(memory, max_trials)

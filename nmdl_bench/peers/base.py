@@ -6,14 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from nmdl_bench.backends.compiled import Evaluation
-from nmdl_bench.contracts import Array, Counts, Objective, Scalar, Stop
+from nmdl_bench.contracts import Array, ConfigurationError, Counts, Objective, Scalar, Stop
 from nmdl_bench.data.batches import batches
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
-
-CHUNKS = 20
-"""Chunks between looks at the full loss, for methods on all samples that do not know it."""
 
 
 class Counted:
@@ -40,12 +37,16 @@ def chunks(objective: Objective, batch_size: int | None, stop: Stop, seed: int) 
 
     ``batches`` is an index matrix for an epoch, on the device; or None where each step takes all samples.
     """
-    n = objective.n_samples
+    n, limit = objective.n_samples, stop.max_evaluations or 2**31 - 1
+    if batch_size is not None and batch_size < 1:
+        raise ConfigurationError(f"batch_size must be at least 1, not {batch_size!r}")
     if batch_size is None or batch_size >= n:
-        length = max(-(-stop.max_iterations // CHUNKS), 1)
-        for start in range(0, stop.max_iterations, length):
-            steps = min(length, stop.max_iterations - start)
+        last = min(stop.max_iterations, limit)
+        for start in range(0, last, stop.chunk):
+            steps = min(stop.chunk, last - start)
             yield None, steps, float(steps)
         return
-    for _, order in zip(range(stop.max_epochs), batches(seed, n, batch_size)):
+    for epoch, order in zip(range(stop.max_epochs), batches(seed, n, batch_size)):
+        if epoch * len(order) >= limit:
+            return
         yield objective.xp.asarray(order), len(order), order.size / n

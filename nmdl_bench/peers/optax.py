@@ -14,11 +14,8 @@ import optax
 from jax import lax
 
 from nmdl_bench.backends.compiled import compiled
-from nmdl_bench.contracts import Array, Counts, Objective, Record, Result, Status, Stop
-from nmdl_bench.peers.base import CHUNKS, chunks
-
-CAPACITY = 64
-"""Iterations that a chunk of L-BFGS can record."""
+from nmdl_bench.contracts import CAPACITY, Array, Counts, Objective, Record, Result, Status, Stop
+from nmdl_bench.peers.base import chunks
 
 
 @dataclass(frozen=True)
@@ -106,10 +103,9 @@ class OptaxLBFGS:
         status: Status = "max_iterations"
         over = record(0, carry.f, x=carry.x, counts=Counts(1, 1), grad_norm=carry.g_norm)
         limit = 2**31 - 1 if stop.max_evaluations is None else stop.max_evaluations
-        length = min(max(-(-stop.max_iterations // CHUNKS), 1), CAPACITY)
         k, evaluations, reason = 0, 1, f"{stop.max_iterations} iterations"
         while not over and k < stop.max_iterations and evaluations < limit:
-            k_stop = min(k + length, stop.max_iterations)
+            k_stop = min(k + stop.chunk, stop.max_iterations)
             carry, table = chunk(objective.arrays, carry, k_stop, limit, record.g_stop)
             over = record.chunk(partial(_rows, table, carry, k), carry.x)
             if int(carry.k) == k:

@@ -129,6 +129,8 @@ class LearningProblem:
         get_loss(self.loss)
         if not 0 <= self.alpha < float("inf"):
             raise ConfigurationError(f"alpha must be non-negative and finite, not {self.alpha!r}")
+        if not 0 < self.tau < 1:
+            raise ConfigurationError(f"tau must lie in (0, 1), not {self.tau!r}")
         if not self.data.train.Y.shape[0]:
             raise ConfigurationError(f"problem {self.name!r} has no training samples; raise n or lower the other parts")
 

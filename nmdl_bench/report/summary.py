@@ -131,11 +131,11 @@ def best_marks(group: pd.DataFrame, column: Column) -> np.ndarray:
 
 def _columns(repeats: pd.DataFrame, metric: str | None) -> tuple[Column, ...]:
     columns = [
-        Column("iterations", "Iterations", "", count, needs="reached"),
-        Column("passes", "Passes", "", count, needs="reached"),
+        Column("iterations", "Iterations", "", count, needs="converged"),
+        Column("passes", "Passes", "", count, needs="converged"),
         Column("target_passes", "passes", "", count, needs="reached", group="To target"),
         Column("target_time", "time", "s", significant, needs="reached", timed=True, group="To target", spread=True),
-        Column("time", "Total time", "s", significant, needs="reached", timed=True),
+        Column("time", "Total time", "s", significant, needs="converged", timed=True),
         Column("compile_time", "Compile", "s", significant, better=0, timed=True),
         Column("loss", "Final loss", "", significant),
     ]
@@ -169,6 +169,7 @@ def _reduce(group: pd.DataFrame, lost: int, columns: tuple[Column, ...]) -> dict
     seeds = [np.flatnonzero(group.seed.to_numpy() == seed) for seed in group.seed.unique()]
     reached = group.reached.to_numpy()
     row["solved"] = sum(bool(reached[at].all()) for at in seeds)
+    row["converged"] = set(statuses) == {"converged"}  # who ran into a limit has not got there first
     row["reached"] = bool(seeds) and row["solved"] == len(seeds) and not lost
     for column in columns:
         values = group[column.name].to_numpy(dtype=float)

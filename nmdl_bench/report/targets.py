@@ -107,7 +107,7 @@ def tau_of(data: RunData, problem: str) -> float:
         return float(tau)
     for text in data.results.loc[data.results.problem == problem, "problem_json"]:
         try:
-            return float(json.loads(text)["tau"])
+            return float(json.loads(text)["options"]["tau"])
         except (ValueError, KeyError, TypeError):
             break
     return DEFAULT_TAU

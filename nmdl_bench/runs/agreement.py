@@ -16,7 +16,7 @@ TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
 """Largest relative deviation that agrees, by dtype."""
 ROWS = 5
 """Recorded losses that are compared, at most."""
-STEPS = 150
+STEPS = 50
 """Iterations up to which losses are compared: later, round-off decides where a stochastic method goes."""
 _ITERATION, _LOSS = HISTORY_COLUMNS.index("iteration"), HISTORY_COLUMNS.index("loss")
 
@@ -38,7 +38,8 @@ def deviation(
     start, reference : Start
         Value and gradient at the start, here and in NumPy float64.
     history, reference_history : ndarray (rows, 8), optional
-        Histories of one solver, here and in NumPy float64; the first rows of equal iterations are compared, as far as :data:`STEPS`.
+        Histories of one solver, here and in NumPy float64; the first rows of equal iterations are compared, as far as
+        :data:`STEPS`.
 
     Returns
     -------

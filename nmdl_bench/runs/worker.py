@@ -111,7 +111,13 @@ class Session:
         if key not in self._cases:
             memory.trim()
             before = memory.rss()
+            for library in SOLVERS[name].requires:
+                if importlib.util.find_spec(library) is not None:
+                    importlib.import_module(library)
             case = self._case(problem, name, options, stop, seed)
+            memory.trim()
+            before, imported = memory.rss(), max(memory.rss() - before, 0)
+            self._leftover += imported  # a library is imported once, and is no case's
             first = self._run(case, at_most=_WARM_UP)[1]
             second = self._run(case, at_most=_WARM_UP)[1]
             memory.trim()

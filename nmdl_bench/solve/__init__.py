@@ -12,7 +12,7 @@ from nmdl_bench.backends.compiled import Evaluation
 from nmdl_bench.contracts import HISTORY_COLUMNS, Objective, Optimizer, Problem, Result, Solver, Stop
 from nmdl_bench.data.batches import batches
 from nmdl_bench.solve.recorder import Recorder, tolerance
-from nmdl_bench.solve.stepwise import Stepwise, chunk_length
+from nmdl_bench.solve.stepwise import Stepwise
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -67,7 +67,7 @@ def solve(problem: Problem, solver: Solver | Optimizer, xp: Backend, stop: Stop 
     with xp.scope():
         objective = bind(problem, xp)
         evaluation = Evaluation(objective)
-        record = Recorder(problem, evaluation, stop, chunk_length(stop))
+        record = Recorder(problem, evaluation, stop, stop.chunk)
         result = runner.run(objective, objective.x0, stop, record, seed=seed)
         return _finish(problem, evaluation, record, result, stop)
 
@@ -86,7 +86,7 @@ def _finish(problem: Problem, evaluation: Evaluation, record: Recorder, result: 
     else:
         x = result.x
         if grad_norm <= tolerance(stop, evaluation.norms(evaluation.x0)[1]):
-            status = "converged"
+            status, reason = "converged", "gradient below the tolerance"
         elif status == "converged":
             status, reason = "stalled", f"ended by its own rule ({reason}), gradient norm {grad_norm:.3g}"
     return replace(

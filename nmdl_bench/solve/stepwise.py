@@ -13,19 +13,21 @@ from typing import Any, cast
 import numpy as np
 
 from nmdl_bench.backends.compiled import Evaluation, compiled
-from nmdl_bench.contracts import Array, ConfigurationError, Objective, Optimizer, Record, Result, State, Status, Stop
+from nmdl_bench.contracts import (
+    CAPACITY,
+    Array,
+    ConfigurationError,
+    Objective,
+    Optimizer,
+    Record,
+    Result,
+    State,
+    Status,
+    Stop,
+)
 from nmdl_bench.data.batches import batches
 
-CHUNKS = 20
-"""Chunks that ``max_iterations`` are cut into, at least."""
-CAPACITY = 64
-"""Rows of the table that a chunk records into; the last is spare."""
 NO_LIMIT = 2**31 - 1
-
-
-def chunk_length(stop: Stop) -> int:
-    """Iterations a chunk: a twentieth of all, at most what the table holds."""
-    return min(max(-(-stop.max_iterations // CHUNKS), 1), CAPACITY - 1)
 
 
 def structure(optimizer: Optimizer) -> tuple[Any, ...]:
@@ -66,11 +68,13 @@ class Stepwise:
                 return _result(
                     state, "max_iterations", f"{k} iterations" if forwards < forward_stop else f"{forwards} forwards"
                 )
-            k_stop = min(k + chunk_length(stop), stop.max_iterations)
+            k_stop = min(k + stop.chunk, stop.max_iterations)
             limits = (xp.s.int(k_stop), xp.s.int(forward_stop), xp.s.const(record.g_stop))
             state, table = chunk(objective.arrays, state, xp.recorder(CAPACITY, 5), *limits)
             rows = _Rows(xp, table, state, k)
             over = record.chunk(rows, state.x)
+            if not over and int(state.counts.forward) == forwards and int(state.k) == k:
+                return _result(state, "stalled", "a step made no evaluation and no progress")
         return _result(state, *record.why())
 
     def _build_whole(self, bare: Objective) -> Callable[..., Any]:
@@ -82,7 +86,7 @@ class Stepwise:
             def going(carry: tuple[State, Any]) -> Any:
                 state, _ = carry
                 within = s.and_(state.k < k_stop, state.counts.forward < forward_stop, s.not_(state.stalled))
-                return s.and_(within, s.isfinite(state.f), state.g_norm > g_stop)
+                return s.and_(within, s.isfinite(state.f), s.not_(state.g_norm <= g_stop))
 
             def body(carry: tuple[State, Any]) -> tuple[State, Any]:
                 state, table = carry
@@ -97,8 +101,8 @@ class Stepwise:
         return chunk
 
     def _full_batch(self, objective: Objective, x: Array, stop: Stop, record: Record) -> Result:
-        """Batch methods on all samples at once: bounded by iterations."""
-        xp = objective.xp
+        """Batch methods on all samples at once: bounded by iterations, of one forward each."""
+        xp, last = objective.xp, min(stop.max_iterations, stop.max_evaluations or NO_LIMIT)
         chunk = compiled(("full batch", structure(self.optimizer)), objective, self._build_full_batch, donate=(1,))
         record.begin()
         state = self.optimizer.init(objective, x)
@@ -107,9 +111,9 @@ class Stepwise:
             k = int(state.k)
             if bool(state.stalled):
                 return _result(state, "stalled", "the method cannot go on")
-            if k >= stop.max_iterations:
+            if k >= last:
                 return _result(state, "max_iterations", f"{k} iterations")
-            state = chunk(objective.arrays, state, xp.s.int(min(k + chunk_length(stop), stop.max_iterations)))
+            state = chunk(objective.arrays, state, xp.s.int(min(k + stop.chunk, last)))
             over = record(int(state.k), None, x=state.x, counts=state.counts)
         return _result(state, *record.why())
 
@@ -137,6 +141,10 @@ class Stepwise:
         for _ in range(stop.max_epochs):
             if over:
                 return _result(state, *record.why(), passes=passes)
+            if bool(state.stalled):
+                return _result(state, "stalled", "the method cannot go on", passes=passes)
+            if int(state.counts.forward) >= (stop.max_evaluations or NO_LIMIT):
+                return _result(state, "max_iterations", f"{int(state.counts.forward)} forwards", passes=passes)
             state = chunk(objective.arrays, state, xp.asarray(next(orders)))
             passes = int(state.counts.forward) * size / n
             over = record(int(state.k), None, x=state.x, counts=state.counts, passes=passes)

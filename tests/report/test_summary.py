@@ -26,8 +26,9 @@ def test_median_over_repeats_then_seeds_with_the_spread(store):
 
 
 def test_the_best_of_each_column_is_marked(store):
-    store.add("p", "fast", "numpy", [1.0, 0.05], step_time=0.1, metrics={"accuracy_test": 0.90})
-    store.add("p", "exact", "numpy", [1.0, 0.5, 0.0], step_time=0.2, metrics={"accuracy_test": 0.95})
+    converged = {"status": "converged"}
+    store.add("p", "fast", "numpy", [1.0, 0.05], step_time=0.1, metrics={"accuracy_test": 0.90}, **converged)
+    store.add("p", "exact", "numpy", [1.0, 0.5, 0.0], step_time=0.2, metrics={"accuracy_test": 0.95}, **converged)
     summary = summary_of(store)
     fast, exact = row(summary, "fast"), row(summary, "exact")
     assert fast.best_target_time
@@ -67,9 +68,9 @@ def test_a_time_that_does_not_agree_is_never_the_best(store):
 
 
 def test_stopping_early_is_not_the_best_number_of_iterations(store):
-    store.add("p", "quits", "numpy", [1.0, 0.9])
-    store.add("p", "a", "numpy", [1.0, 0.5, 0.0])
-    store.add("p", "b", "numpy", [1.0, 0.6, 0.5, 0.0])
+    store.add("p", "quits", "numpy", [1.0, 0.9], status="max_iterations")
+    store.add("p", "a", "numpy", [1.0, 0.5, 0.0], status="converged")
+    store.add("p", "b", "numpy", [1.0, 0.6, 0.5, 0.0], status="converged")
     summary = summary_of(store)
     assert [bool(row(summary, s).best_iterations) for s in ("quits", "a", "b")] == [False, True, False]
 

@@ -80,7 +80,7 @@ def test_a_best_value_on_the_way_counts(store):
 
 
 def test_tau_of_experiment_then_problem_then_default(store):
-    store.add("p", "a", "numpy", [1.0, 0.5], case={"problem_json": json.dumps({"name": "p", "tau": 0.01})})
+    store.add("p", "a", "numpy", [1.0, 0.5], case={"problem_json": json.dumps({"name": "p", "options": {"tau": 0.01}})})
     store.add("q", "a", "numpy", [1.0, 0.5])
     assert tau_of(load(store, "demo"), "p") == 0.1
     store.run.spec = "tau = 1"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pytest
@@ -189,3 +191,80 @@ def test_a_second_solve_compiles_nothing(name: str, options: dict) -> None:
 def test_a_batch_size_that_cannot_work_is_named(size: int) -> None:
     with pytest.raises(ConfigurationError, match=f"batch_size must be at least 1, not {size}"):
         solve(QuadraticProblem(), SOLVERS.make("adam", batch_size=size), get_backend("numpy"))
+
+
+@pytest.mark.parametrize(
+    ("solver", "options", "words"),
+    [
+        ("lbfgs", {"memory": 2.5}, "memory of solver 'lbfgs' must be int, not 2.5"),
+        ("sgd", {"batch_size": "8"}, "batch_size of solver 'sgd' must be"),
+        ("scipy-lbfgsb", {"memory": 0}, "memory must be at least 1, not 0"),
+        ("torch-sgd", {"nesterov": "yes"}, "nesterov of solver 'torch-sgd' must be bool, not 'yes'"),
+    ],
+)
+def test_options_of_the_wrong_type_are_named(solver: str, options: dict, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        SOLVERS.make(solver, **options)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("batch_size", [None, 20])
+def test_batch_methods_obey_a_limit_on_evaluations(backend: str, batch_size: int | None) -> None:
+    problem = PROBLEMS.make("circles", n=140, n_validation=20, n_test=20, depth=1)
+    stop = Stop(max_iterations=40, max_epochs=9, max_evaluations=12)
+    result = solve(problem, SOLVERS.make("sgd", batch_size=batch_size), get_backend(backend), stop)
+    assert result.status == "max_iterations"
+    assert result.counts.forward == (12 if batch_size is None else 15)  # an epoch has five batches
+
+
+class NoNorm(NamedTuple):
+    """State of a full-batch method that does not form the gradient's norm."""
+
+    x: Any
+    f: Any
+    g_norm: Any
+    k: Any
+    counts: Any
+    stalled: Any
+
+
+@dataclass(frozen=True)
+class FixedStep:
+    """Gradient descent that leaves ``g_norm`` unknown."""
+
+    batch_size: ClassVar[None] = None
+    takes_batches: ClassVar[bool] = False
+
+    def init(self, objective, x, batch=None):
+        xp = objective.xp
+        f, _ = objective.forward(x)
+        counts = Counts.start(xp, forward=1)
+        return NoNorm(xp.copy(x), f, xp.s.const(float("nan")), xp.s.int(0), counts, xp.s.int(0) > 0)
+
+    def step(self, objective, state, batch=None):
+        xp = objective.xp
+        _, tape = objective.forward(state.x)
+        x = xp.axpy(-0.01, objective.grad(tape), xp.copy(state.x))
+        counts = state.counts._replace(forward=state.counts.forward + 1)
+        return state._replace(x=x, f=objective.forward(x)[0], k=state.k + 1, counts=counts)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_method_may_leave_the_norm_unknown(backend: str) -> None:
+    result = solve(QuadraticProblem(), FixedStep(), get_backend(backend), Stop(max_iterations=8))
+    assert (result.status, result.iterations) == ("max_iterations", 8)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("loss", ["cross-entropy", "least-squares"])
+def test_a_last_layer_with_activation_keeps_its_tape(backend: str, loss: str) -> None:
+    from nmdl_bench.data import from_arrays
+    from nmdl_bench.networks.layers import Dense
+    from nmdl_bench.networks.network import Network
+    from nmdl_bench.problems import LearningProblem
+    from nmdl_bench.testing import check_objective
+
+    rng = np.random.default_rng(1)
+    data = from_arrays("two", rng.standard_normal((40, 2)), np.arange(40) % 2, n_validation=5, n_test=5)
+    network = Network((Dense(2, 4, "tanh"), Dense(4, 2, "tanh")))
+    check_objective(LearningProblem("two", "", data, network, loss).bind(get_backend(backend)))
