@@ -46,8 +46,8 @@ bench: $(VENV)/.dev  ## value and gradient against each library's own idiom; sta
 	$(BIN)/python -m benchmarks.idioms
 	$(BIN)/python tests/startup.py
 
-gpu: | $(BIN)/python  ## tests that need a CUDA device, and reference results under reports/reference
-	$(BIN)/python -m pytest -m gpu --gpu
+gpu: $(VENV)/.dev  ## tests that need a CUDA device, and reference results under reports/reference
+	$(BIN)/python -m pytest -m gpu
 	$(BIN)/nmdl-bench run reports/gpu.toml --store $(STORE) --output reports/reference/gpu
 
 clean:  ## remove the environment and what tools cache
