@@ -1,17 +1,26 @@
 """The protocols that the parts of nmdl_bench meet through: the map of the project.
 
 Imports point downwards only: ``cli -> report -> runs -> solve -> problems | optimizers | peers -> networks | data ->
-measure -> backends -> contracts``. This file is the bottom: it imports no array library and nothing of the package.
+linalg -> measure -> backends -> contracts``. This file is the bottom, with the errors and the registries that all
+parts share: it imports no array library.
 """
 
 from __future__ import annotations
 
-import difflib
-import inspect
-import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+from nmdl_bench.errors import (
+    ConfigurationError,
+    DataError,
+    NmdlError,
+    StoreError,
+    UnavailableError,
+    UnknownNameError,
+    unknown,
+)
+from nmdl_bench.registry import Entry, Registry
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,45 +51,13 @@ Status = Literal[
 ]
 
 
-# ---------------------------------------------------------------------------------------------------------- errors
-class NmdlError(Exception):
-    """Base of every error that this package raises on purpose: one sentence with the thing, its value, the way out."""
-
-
-class UnknownNameError(NmdlError, ValueError):
-    """A problem, solver, backend or option that is not known; the message offers the nearest name."""
-
-
-class ConfigurationError(NmdlError, ValueError):
-    """A value that cannot work: a malformed experiment file, a negative width, an option of the wrong type."""
-
-
-class DataError(NmdlError, OSError):
-    """A data file that is missing, truncated or not what its name says."""
-
-
-class UnavailableError(NmdlError, ImportError):
-    """An array library or device that is not installed or not usable here."""
-
-
-class StoreError(NmdlError, OSError):
-    """The results store cannot be opened, read or written."""
-
-
-def unknown(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
-    """An :class:`UnknownNameError` for ``name`` that suggests the nearest of ``known``."""
-    names = sorted(known)
-    near = difflib.get_close_matches(str(name), names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return UnknownNameError(f"unknown {kind} {str(name)!r}; {hint}known: {', '.join(names)}")
-
-
 # ---------------------------------------------------------------------------------------------------------- layers
 class Layer(Protocol):
-    """A differentiable map of features with parameters. It holds no arrays.
+    """A differentiable map of features with parameters. It holds no arrays: a frozen dataclass of sizes and names.
 
-    ``Y`` is ``(n, features)``: samples first. ``theta`` holds the layer's blocks by name, as views of the flat vector.
-    A tape may be used any number of times; only ``vjp``'s ``Z`` may be donated.
+    ``Y`` is ``(n, features)`` or ``(n, channels, height, width)``: samples first. ``theta`` holds the layer's blocks by
+    name, as views of the flat vector; names of other layers may stand beside them. A tape is a tree of tuples and
+    dictionaries of arrays that may be used any number of times. No argument is donated.
     """
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -89,18 +66,57 @@ class Layer(Protocol):
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Draw initial blocks on the host."""
 
-    def forward(self, xp: Backend, theta: Blocks, Y: Array) -> tuple[Array, Tape]:
-        """Map ``Y`` and keep on the tape what the derivatives need (``Y`` belongs to the tape)."""
+    def output(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of one sample's output for that of its input; a ConfigurationError where the layer cannot take it."""
 
-    def jvp(self, xp: Backend, theta: Blocks, tape: Tape, dtheta: Blocks, dY: Array | None) -> Array:
-        """``J [dtheta; dY]``; ``dY`` is None where the input does not vary."""
+    def forward(self, xp: Backend, theta: Blocks, Y: Array, aux: Any = None) -> tuple[Array, Tape]:
+        """Map ``Y`` and keep on the tape what the derivatives need (``Y`` belongs to the tape).
+
+        ``aux`` is what is neither parameter nor feature: dropout's masks, normalisation's statistics. Without it,
+        normalisation takes the batch's own statistics and dropout is the identity.
+        """
+
+    def jvp(
+        self, xp: Backend, theta: Blocks, tape: Tape, dtheta: Blocks, dY: Array | None, keep: bool = False
+    ) -> tuple[Array, Tape]:
+        """``J [dtheta; dY]``, and where ``keep``, what :meth:`dvjp` needs of it (None otherwise).
+
+        ``dY`` is None where the input does not vary.
+        """
 
     def vjp(self, xp: Backend, theta: Blocks, tape: Tape, Z: Array, inputs: bool = True) -> tuple[Blocks, Array | None]:
         """``J^T Z`` as (parameter blocks, input part); the input part is None where ``inputs`` is false."""
 
+    def dvjp(
+        self,
+        xp: Backend,
+        theta: Blocks,
+        tape: Tape,
+        dtape: Tape,
+        dtheta: Blocks,
+        Z: Array,
+        dZ: Array,
+        inputs: bool = True,
+    ) -> tuple[Blocks, Array | None, Array | None]:
+        """Derivative of ``vjp(theta, Y, Z)`` along ``(dtheta, dY, dZ)``, with the ``dY`` that ``dtape`` was kept for.
+
+        Returns the blocks' derivative, and the input part of ``vjp`` with its derivative: one reverse sweep carries
+        ``Z`` and ``dZ`` together, and yields exact Hessian products.
+        """
+
+    def statistics(self, tape: Tape) -> Any:
+        """What normalisation saw on this tape, as ``aux`` for evaluation; None where nothing is normalised by batch."""
+
+    def draw(self, rng: np.random.Generator, n: int, shape: tuple[int, ...]) -> Any:
+        """``aux`` drawn on the host for ``n`` samples whose input has ``shape``; None where nothing is random."""
+
 
 class Loss(Protocol):
     """A mean over samples of a convex function of the network's output ``S`` (n, k) and the targets ``C`` (n, k)."""
+
+    @property
+    def smooth(self) -> bool:
+        """Whether it has two continuous derivatives; where not, ``hessian`` is one of its generalised Hessians."""
 
     def forward(self, xp: Backend, S: Array, C: Array) -> tuple[Scalar, Tape]:
         """Value, and a tape for the derivatives."""
@@ -110,6 +126,19 @@ class Loss(Protocol):
 
     def hessian(self, xp: Backend, tape: Tape, V: Array) -> Array:
         """Hessian with respect to ``S``, times ``V`` (n, k)."""
+
+
+class Regulariser(Protocol):
+    """A convex function of the parameters alone; hashable, since it is part of an objective's ``static``."""
+
+    def value(self, xp: Backend, x: Array) -> Scalar:
+        """Value at ``x`` (size,)."""
+
+    def grad(self, xp: Backend, x: Array) -> Array:
+        """Gradient (size,); a fresh array."""
+
+    def hessian(self, xp: Backend, x: Array, v: Array) -> Array:
+        """Hessian times ``v`` (size,); a fresh array."""
 
 
 # ------------------------------------------------------------------------------------------------------ objectives
@@ -143,6 +172,16 @@ class Objective(Protocol):
 
     def gauss_newton(self, tape: Tape, v: Array) -> Array:
         """Gauss-Newton matrix ``J^T H J`` of the whole objective (regulariser included), times ``v``."""
+
+    def hessian(self, tape: Tape, v: Array) -> Array:
+        """Exact Hessian of the whole objective, times ``v``."""
+
+    def redraw(self, epoch: int, seed: int) -> Any:
+        """Arrays as ``arrays``, with what is random (dropout's masks, augmented samples) drawn for one epoch.
+
+        Equal arguments give equal arrays on every backend. Where nothing is random it is ``arrays`` itself, and an
+        objective that has no such method is taken for one.
+        """
 
 
 @runtime_checkable
@@ -297,104 +336,39 @@ class Solver(Protocol):
         """Minimise from ``x``. ``seed`` draws the batches."""
 
 
-# -------------------------------------------------------------------------------------------------------- registry
-T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True)
-class Entry(Generic[T]):
-    """One named problem or solver: how it is made, and what `nmdl-bench list` says of it."""
-
-    name: str
-    summary: str
-    make: Callable[..., T]
-    requires: tuple[str, ...] = ()
-    """Libraries that must be installed (``"optax"``), by import name."""
-    backends: tuple[str, ...] = ("numpy", "torch", "jax", "cupy")
-    """Array libraries it runs on; ``("*",)`` for any."""
-    kind: str = ""
-    """Group shown in listings, such as ``"ours"`` or ``"peer"``."""
-
-    def runs_on(self, library: str) -> bool:
-        """Whether the named array library is among those it runs on."""
-        return "*" in self.backends or library in self.backends
-
-
-class Registry(Generic[T]):
-    """Names to entries, in order of registration. A plug-in file adds to the very same registries."""
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self._entries: dict[str, Entry[T]] = {}
-
-    def register(self, name: str, summary: str, **options: Any) -> Callable[[F], F]:
-        """Decorator: ``@PROBLEMS.register("my-problem", "one line about it")`` above a factory."""
-
-        def add(make: F) -> F:
-            if name in self._entries and self._entries[name].make.__module__ != make.__module__:
-                raise ConfigurationError(f"{self.kind} {name!r} is registered already; choose another name")
-            self._entries[name] = Entry(name, summary, make, **options)
-            return make
-
-        return add
-
-    def __getitem__(self, name: str) -> Entry[T]:
-        try:
-            return self._entries[name]
-        except KeyError:
-            raise unknown(self.kind, name, self._entries) from None
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._entries
-
-    def __iter__(self) -> Any:
-        return iter(self._entries.values())
-
-    def options(self, name: str) -> tuple[str, ...] | None:
-        """Names of the options that ``name`` takes, by its ``make.options`` or its signature; None for any."""
-        make = self[name].make
-        if hasattr(make, "options"):
-            return tuple(make.options)
-        parameters = inspect.signature(make).parameters
-        takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-        return None if takes_any else tuple(parameters)
-
-    def make(self, name: str, /, **options: Any) -> T:
-        """Build ``name`` with ``options``.
-
-        Raises
-        ------
-        UnknownNameError
-            The name, or an option that it does not take.
-        ConfigurationError
-            An option's value cannot work.
-        """
-        known = self.options(name)
-        for option in options:
-            if known is not None and option not in known:
-                raise unknown(f"option of {self.kind} {name!r}:", option, known)
-        try:
-            return self[name].make(**{option: self._checked(name, option, value) for option, value in options.items()})
-        except TypeError as error:
-            raise ConfigurationError(f"{self.kind} {name!r} cannot be made with {options!r}: {error}") from error
-
-    def _checked(self, name: str, option: str, value: Any) -> Any:
-        """The value, where it is of the type that the option is annotated with."""
-        try:
-            kind = typing.get_type_hints(self[name].make).get(option)
-        except (NameError, TypeError):  # annotations that cannot be resolved here bind nobody
-            return value
-        if kind not in (int, float, str, bool, int | None, float | None, str | None):
-            return value
-        import msgspec
-
-        try:
-            return msgspec.convert(value.item() if hasattr(value, "item") else value, kind)
-        except msgspec.ValidationError:
-            word = getattr(kind, "__name__", str(kind))
-            raise ConfigurationError(f"{option} of {self.kind} {name!r} must be {word}, not {value!r}") from None
-
-
+# ------------------------------------------------------------------------------------------------------ registries
 PROBLEMS: Registry[Problem] = Registry("problem")
 SOLVERS: Registry[Solver | Optimizer] = Registry("solver")
+
+__all__ = [
+    "CAPACITY",
+    "HISTORY_COLUMNS",
+    "PROBLEMS",
+    "SOLVERS",
+    "Array",
+    "Blocks",
+    "ConfigurationError",
+    "Counts",
+    "DataError",
+    "Entry",
+    "Layer",
+    "Loss",
+    "NmdlError",
+    "Objective",
+    "Optimizer",
+    "Problem",
+    "Record",
+    "Registry",
+    "Regulariser",
+    "Result",
+    "Scalar",
+    "Solver",
+    "State",
+    "Status",
+    "Stop",
+    "StoreError",
+    "Tape",
+    "UnavailableError",
+    "UnknownNameError",
+    "unknown",
+]

@@ -16,12 +16,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nmdl_bench.backends.convolution import Convolutions
+from nmdl_bench.backends.kernels import Kernels
 from nmdl_bench.contracts import Array, ConfigurationError, Scalar
 
 DTYPES = ("float32", "float64")
+CONSTANTS = 256
+"""How many arrays :meth:`Backend.constant` keeps; the oldest goes first."""
 
 
-class Backend:
+class Backend(Kernels, Convolutions):
     """One array library on one device in one real precision.
 
     Attributes
@@ -39,8 +43,8 @@ class Backend:
 
     Notes
     -----
-    A subclass binds in ``__init__`` what the array API standard names alike: ``abs concat exp expm1 log log1p max
-    reshape sqrt stack sum take tanh where zeros``; and defines the methods below that raise here.
+    A subclass binds in ``__init__`` what :class:`~nmdl_bench.backends.namespace.Namespace` declares, and defines the
+    methods below that raise here. Its kernels are the generic ones unless it has better.
     """
 
     library: ClassVar[str] = ""
@@ -51,25 +55,12 @@ class Backend:
     eps: float
     s: Any
 
-    abs: Callable[..., Array]
-    concat: Callable[..., Array]
-    exp: Callable[..., Array]
-    expm1: Callable[..., Array]
-    log: Callable[..., Array]
-    log1p: Callable[..., Array]
-    max: Callable[..., Array]
-    reshape: Callable[..., Array]
-    sqrt: Callable[..., Array]
-    stack: Callable[..., Array]
-    sum: Callable[..., Array]
-    tanh: Callable[..., Array]
-    where: Callable[..., Array]
-
     def __init__(self, device: str, dtype: str) -> None:
         if dtype not in DTYPES:
             raise ConfigurationError(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
         self.device, self.dtype_name = device, dtype
         self.eps = float(np.finfo(dtype).eps)
+        self._constants: dict[Any, Array] = {}
 
     def _bind(self, namespace: Any, *names: str, **renamed: str) -> None:
         """Bind functions of ``namespace``: under their own names, or (``ours="theirs"``) under the interface's."""
@@ -93,9 +84,18 @@ class Backend:
         """Copy an array to the host."""
         raise NotImplementedError
 
-    def zeros(self, shape: tuple[int, ...]) -> Array:
-        """Array of zeros in the backend's precision."""
-        raise NotImplementedError
+    def constant(self, a: Any) -> Array:
+        """A small host array on the device (indices, weights of an interpolation); may never be donated.
+
+        Moved once and then found by its value, where arrays outlive a call (on JAX, a compiled function holds it).
+        """
+        host = np.asarray(a)
+        key = host.dtype.str, host.shape, host.tobytes()
+        if key not in self._constants:
+            if len(self._constants) >= CONSTANTS:
+                self._constants.pop(next(iter(self._constants)))
+            self._constants[key] = self.asarray(host)
+        return self._constants[key]
 
     def copy(self, x: Array) -> Array:
         """An array of its own with the values of ``x``."""
@@ -144,7 +144,7 @@ class Backend:
         raise NotImplementedError
 
     def set_row(self, S: Array, i: Any, v: Array) -> Array:
-        """``S`` with row ``i`` replaced by ``v``; donates ``S``."""
+        """``S`` with ``S[i, ...]`` replaced by ``v``; donates ``S``."""
         raise NotImplementedError
 
     def set_column(self, S: Array, i: Any, v: Array) -> Array:
@@ -160,10 +160,27 @@ class Backend:
         """``then(*args)`` or ``else_(*args)``; both return trees of the same structure."""
         raise NotImplementedError
 
-    def scan(self, body: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, reverse: bool = False) -> Any:
+    def scan(
+        self,
+        body: Callable[[Any, Any], tuple[Any, Any]],
+        carry: Any,
+        xs: Any,
+        reverse: bool = False,
+        unroll: bool = False,
+    ) -> Any:
         """Fold ``body(carry, x) -> (carry, y)`` over the leading axis of ``xs``; returns ``(carry, ys)``.
 
         ``ys`` has the structure of ``y``; its leaves are opaque to all but another ``scan`` and :meth:`ravel`.
+        ``unroll`` says that few and small steps are expected (a network's layers, not an epoch's batches): a library
+        that compiles may write them out one by one.
+        """
+        raise NotImplementedError
+
+    def loop(self, body: Callable[[Any, tuple[Any, ...]], Any], carry: Any, table: Any) -> Any:
+        """``carry = body(carry, row)`` for each row of a host table of integers (rows, columns); returns ``carry``.
+
+        ``row`` is a tuple of the backend's integers: for :meth:`set_row`, ``S[i, ...]``, :meth:`one_hot` and
+        arithmetic, but not for ``if``. What is compiled does not grow with the number of rows.
         """
         raise NotImplementedError
 
@@ -208,52 +225,6 @@ class Backend:
         """Result of ``fn`` and its seconds by the device's own events; None where there are none."""
         return fn(), None
 
-    # ------------------------------------------------------------------------------------------ kernels
-    # Generic versions. A library overrides one only where a benchmark shows more than 20 %; tests hold each override
-    # against the version here.
-    def add_scaled(self, y: Array, a: Scalar, x: Array) -> Array:
-        """``y + a x`` as a fresh array."""
-        return y + a * x
-
-    def affine(self, Y: Array, K: Array, b: Array) -> Array:
-        """``Y K + b`` for Y (n, p), K (p, q), b (q,)."""
-        return Y @ K + b
-
-    def column_sum(self, Z: Array) -> Array:
-        """Sum over samples: (n, q) to (q,)."""
-        return self.sum(Z, axis=0)
-
-    def act_tanh(self, X: Array) -> Array:
-        """``tanh(X)``; donates ``X``."""
-        return self.tanh(X)
-
-    def act_tanh_derivative(self, A: Array, Z: Array) -> Array:
-        """``tanh'(X) Z = (1 - A^2) Z`` for ``A = tanh(X)``."""
-        return (1 - A * A) * Z
-
-    def act_relu(self, X: Array) -> Array:
-        """``max(X, 0)``; donates ``X``. NaN stays NaN."""
-        return self.where(X <= 0, self.zeros(X.shape), X)
-
-    def act_relu_derivative(self, A: Array, Z: Array) -> Array:
-        """``[A > 0] Z`` for ``A = max(X, 0)``: the derivative at the kink is 0."""
-        return self.where(A > 0, Z, self.zeros(Z.shape))
-
-    def act_softplus(self, X: Array) -> Array:
-        """``log(1 + exp X)`` without overflow; donates ``X``."""
-        return self.act_relu(X * 1) + self.log1p(self.exp(-self.abs(X)))
-
-    def act_softplus_derivative(self, A: Array, Z: Array) -> Array:
-        """``Z / (1 + exp(-X)) = (1 - exp(-A)) Z`` for ``A = softplus(X)``."""
-        return -self.expm1(-A) * Z
-
-    def softmax(self, S: Array) -> tuple[Array, Array]:
-        """Row-wise softmax (n, k) and the log of its denominator (n, 1); shifts by the maximum, donates ``S``."""
-        m = self.max(S, axis=1, keepdims=True)
-        E = self.exp(S - m)
-        total = self.sum(E, axis=1, keepdims=True)
-        return E / total, self.log(total) + m
-
 
 class EagerControl:
     """Control flow in Python, for libraries that run each operation at once."""
@@ -270,19 +241,28 @@ class EagerControl:
         """Views of the slices along the leading axis."""
         return list(x)
 
-    def _steps(self, xs: Any) -> list[Any]:
-        """The slices of a tree along its leaves' leading axis, as one tree a step."""
-        if isinstance(xs, dict):
-            return [dict(zip(xs, values)) for values in zip(*map(self._steps, xs.values()))]
-        if isinstance(xs, tuple):
-            columns = zip(*map(self._steps, xs))
-            return [type(xs)(*c) for c in columns] if hasattr(xs, "_fields") else list(columns)
+    def _steps(self, xs: Any, length: int) -> list[Any]:
+        """The slices of a tree along its leaves' leading axis, as one tree a step; None stays None."""
         if isinstance(xs, list):  # stacked by an earlier scan
             return xs
+        if xs is None or (isinstance(xs, tuple | dict) and not xs):
+            return [xs] * length
+        if isinstance(xs, dict):
+            return [dict(zip(xs, values)) for values in zip(*(self._steps(x, length) for x in xs.values()))]
+        if isinstance(xs, tuple):
+            columns = zip(*(self._steps(x, length) for x in xs))
+            return [type(xs)(*c) for c in columns] if hasattr(xs, "_fields") else list(columns)
         return list(self.unstack(xs))
 
-    def scan(self, body: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, reverse: bool = False) -> Any:
-        steps = self._steps(xs)
+    def scan(
+        self,
+        body: Callable[[Any, Any], tuple[Any, Any]],
+        carry: Any,
+        xs: Any,
+        reverse: bool = False,
+        unroll: bool = False,
+    ) -> Any:
+        steps = self._steps(xs, _length(xs) or 0)
         ys = []
         for x in reversed(steps) if reverse else steps:
             carry, y = body(carry, x)
@@ -291,11 +271,23 @@ class EagerControl:
             ys.reverse()
         return carry, _stack(ys)
 
+    def loop(self, body: Callable[[Any, tuple[Any, ...]], Any], carry: Any, table: Any) -> Any:
+        for row in np.asarray(table).tolist():
+            carry = body(carry, tuple(row))
+        return carry
+
     def ravel(self, parts: Sequence[Any]) -> Array:
         pieces: list[Array] = []
         for part in parts:
             pieces.extend(part if isinstance(part, list) else [part])
         return self.concat([self.reshape(piece, (-1,)) for piece in pieces])  # type: ignore[attr-defined]
+
+
+def _length(xs: Any) -> int | None:
+    """Length of the leading axis of a tree's leaves; None where it has none."""
+    if isinstance(xs, tuple | dict):
+        return next((n for x in (xs.values() if isinstance(xs, dict) else xs) if (n := _length(x)) is not None), None)
+    return None if xs is None else len(xs) if isinstance(xs, list) else xs.shape[0]
 
 
 def _stack(ys: list[Any]) -> Any:

@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nmdl_bench.backends.base import Backend, EagerControl
+from nmdl_bench.backends.columns import ColumnConvolutions
 from nmdl_bench.backends.scalars import ArrayScalars
 from nmdl_bench.contracts import Array, Scalar, UnavailableError
 
 
-class CupyBackend(EagerControl, Backend):
+class CupyBackend(EagerControl, ColumnConvolutions, Backend):
     """CuPy on ``"cuda:N"``.
 
     Parameters
@@ -21,19 +22,21 @@ class CupyBackend(EagerControl, Backend):
         ``"cuda:N"`` or ``"cuda"``.
     dtype : str
         ``"float32"`` or ``"float64"``.
-    module : module, optional
-        The library itself; tests pass a checker of its calls that runs without a device.
+    module, special : module, optional
+        The library itself and ``cupyx.scipy.special``; tests pass checkers of their calls that run without a device.
     """
 
     library: ClassVar[str] = "cupy"
+    columns_bytes: ClassVar[int] = 2**28
 
-    def __init__(self, device: str = "cuda:0", dtype: str = "float64", module: Any = None) -> None:
+    def __init__(self, device: str = "cuda:0", dtype: str = "float64", module: Any = None, special: Any = None) -> None:
         super().__init__(device or "cuda:0", dtype)
         if module is None:
             import cupy
+            import cupyx.scipy.special
 
-            module = cupy
-        self.cp = cp = module
+            module, special = cupy, cupyx.scipy.special
+        self.cp = self.module = cp = module
         platform, _, index = self.device.partition(":")
         if platform != "cuda" or not (index or "0").isdigit():
             raise UnavailableError(f"cupy has no device {device!r}; use 'cupy' or 'cupy:cuda:0'")
@@ -45,8 +48,11 @@ class CupyBackend(EagerControl, Backend):
         self.cuda_device.use()
         self.dtype = cp.dtype(dtype)
         self.s = ArrayScalars(cp, self._const)
-        self._bind(cp, "abs", "exp", "expm1", "log", "log1p", "max", "reshape", "sqrt", "stack", "sum", "tanh", "where")
-        self._bind(cp, "dot", concat="concatenate", copy="array", total="sum")
+        self._bind(cp, "abs", "conj", "cos", "exp", "expm1", "log", "log1p", "max", "reshape", "sin", "sqrt", "stack")
+        self._bind(cp, "dot", "sum", "tanh", "where", concat="concatenate", copy="array", total="sum")
+        self._bind(cp, permute_dims="transpose")
+        self._bind(cp.fft, "rfft2", "irfft2")
+        self._bind(special, "erf")
 
     def _const(self, v: float) -> Scalar:
         return self.cp.full((), v, dtype=self.dtype)
@@ -98,7 +104,7 @@ class CupyBackend(EagerControl, Backend):
         return Z
 
     def set_row(self, S: Array, i: int, v: Array) -> Array:
-        S[i, :] = v
+        S[i, ...] = v
         return S
 
     def set_column(self, S: Array, i: int, v: Array) -> Array:

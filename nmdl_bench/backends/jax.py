@@ -13,10 +13,11 @@ import numpy as np
 from jax import lax
 
 from nmdl_bench.backends.base import Backend
+from nmdl_bench.backends.jax_convolution import JaxConvolutions
 from nmdl_bench.contracts import Array, Scalar, UnavailableError
 
 UNROLLED = 8
-"""Layers up to which a scan is unrolled: 20 % faster on wide networks; beyond it compilation takes longer."""
+"""Steps up to which a scan is unrolled where asked for: 20 % faster on wide networks; compiling more lasts long."""
 
 
 class JaxScalars:
@@ -48,7 +49,7 @@ class JaxScalars:
         return a
 
 
-class JaxBackend(Backend):
+class JaxBackend(JaxConvolutions, Backend):
     """JAX on ``"cpu"``, ``"cuda:N"`` or ``"tpu:N"``."""
 
     library: ClassVar[str] = "jax"
@@ -70,13 +71,14 @@ class JaxBackend(Backend):
         # the default device
         self._placement = None if self.jax_device == jnp.zeros(()).device else self.jax_device
         self.dtype = jnp.dtype(dtype)
+        self.shifted = self.jax_device.platform == "cpu"
+        self.products = self.shifted and dtype == "float64"
         self.s = JaxScalars(self.dtype)
         self._peak_before = 0
-        self._bind(
-            jnp, "abs", "exp", "expm1", "log", "log1p", "max", "reshape", "sqrt", "stack", "sum", "tanh", "where"
-        )
-        self._bind(jnp, "dot", concat="concatenate", total="sum")
-        self._bind(lax, "cond", "while_loop")
+        self._bind(jnp, "abs", "conj", "cos", "exp", "expm1", "log", "log1p", "max", "permute_dims", "reshape", "sin")
+        self._bind(jnp, "sqrt", "stack", "sum", "tanh", "where", "dot", concat="concatenate", total="sum")
+        self._bind(jnp.fft, "rfft2", "irfft2")
+        self._bind(lax, "cond", "erf", "while_loop")
 
     def asarray(self, a: Any) -> Array:
         a = np.asarray(a)
@@ -86,6 +88,9 @@ class JaxBackend(Backend):
 
     def to_numpy(self, a: Array) -> np.ndarray:
         return np.array(a)
+
+    def constant(self, a: Any) -> Array:
+        return self.asarray(a)  # made while a function is traced, it belongs to that trace
 
     def zeros(self, shape: tuple[int, ...]) -> Array:
         return jnp.zeros(shape, self.dtype)
@@ -123,11 +128,21 @@ class JaxBackend(Backend):
     def set_column(self, S: Array, i: Any, v: Array) -> Array:
         return S.at[:, i].set(v)
 
-    def scan(self, body: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, reverse: bool = False) -> Any:
-        # a loop costs XLA a copy of every stacked array; an epoch's batches are no tree, and their body is a whole step
+    def scan(
+        self,
+        body: Callable[[Any, Any], tuple[Any, Any]],
+        carry: Any,
+        xs: Any,
+        reverse: bool = False,
+        unroll: bool = False,
+    ) -> Any:
+        # a loop costs XLA a copy of every stacked array
         length = jax.tree.leaves(xs)[0].shape[0]
-        few = isinstance(xs, tuple | dict) and length <= UNROLLED
-        return lax.scan(body, carry, xs, reverse=reverse, unroll=length if few else 1)
+        return lax.scan(body, carry, xs, reverse=reverse, unroll=length if unroll and 0 < length <= UNROLLED else 1)
+
+    def loop(self, body: Callable[[Any, tuple[Any, ...]], Any], carry: Any, table: Any) -> Any:
+        rows = jnp.asarray(np.asarray(table), jnp.int32)
+        return lax.scan(lambda carry, row: (body(carry, tuple(row)), None), carry, rows)[0]
 
     def ravel(self, parts: Sequence[Any]) -> Array:
         return jnp.concatenate([jnp.reshape(part, (-1,)) for part in parts])

@@ -10,14 +10,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nmdl_bench.backends.base import Backend, EagerControl, HostRecorder
+from nmdl_bench.backends.columns import ColumnConvolutions
 from nmdl_bench.backends.scalars import FloatScalars
 from nmdl_bench.contracts import Array, Scalar, UnavailableError
 
 
-class NumpyBackend(HostRecorder, EagerControl, Backend):
+class NumpyBackend(HostRecorder, EagerControl, ColumnConvolutions, Backend):
     """NumPy on the CPU."""
 
     library: ClassVar[str] = "numpy"
+    module = np
 
     def __init__(self, device: str = "cpu", dtype: str = "float64") -> None:
         super().__init__(device or "cpu", dtype)
@@ -25,9 +27,10 @@ class NumpyBackend(HostRecorder, EagerControl, Backend):
             raise UnavailableError(f"numpy has no device {device!r}; use 'numpy' or 'numpy:cpu'")
         self.dtype = np.dtype(dtype)
         self.s = FloatScalars()
-        self._bind(np, "abs", "exp", "expm1", "log", "log1p", "sqrt", "stack", "tanh", "where")
+        self._bind(np, "abs", "conj", "cos", "exp", "expm1", "log", "log1p", "sin", "sqrt", "stack", "tanh", "where")
         self._bind(np, "max", "sum", concat="concatenate", copy="array")
-        self._bind(np.ndarray, "reshape")  # np.reshape costs five times as much
+        self._bind(np.ndarray, "reshape", permute_dims="transpose")  # np.reshape costs five times as much
+        self._bind(np.fft, "rfft2", "irfft2")
 
     def asarray(self, a: Any) -> Array:
         a = np.asarray(a)
@@ -43,6 +46,16 @@ class NumpyBackend(HostRecorder, EagerControl, Backend):
         e = np.zeros(n, self.dtype)
         e[i] = 1
         return e
+
+    def erf(self, x: Array) -> Array:
+        from scipy.special import erf  # most solves need none of SciPy's special functions
+
+        return erf(x)
+
+    def constant(self, a: Any) -> Array:
+        x = super().constant(a)
+        x.setflags(write=False)
+        return x
 
     def take(self, x: Array, indices: Array, axis: int = 0) -> Array:
         return x.take(indices, axis)
@@ -127,8 +140,36 @@ class NumpyBackend(HostRecorder, EagerControl, Backend):
     def act_relu_derivative(self, A: Array, Z: Array) -> Array:
         return np.where(A > 0, Z, 0)
 
-    def act_softplus(self, X: Array) -> Array:
-        return np.logaddexp(X, 0, out=X)
+    def act_leaky_relu(self, X: Array, slope: float) -> Array:
+        return np.maximum(X, slope * X, out=X)
+
+    def act_leaky_relu_derivative(self, A: Array, Z: Array, slope: float) -> Array:
+        D = np.multiply(A > 0, self.dtype.type(1 - slope))  # a mask that selects costs five times as much
+        D += slope
+        D *= Z
+        return D
+
+    def act_smoothed_relu(self, X: Array, e: float) -> Array:
+        A = np.clip(X, -e, e)  # the parabola, carried on as a line of slope one
+        D = X - A
+        np.maximum(D, 0, out=D)
+        A += e
+        A *= A
+        A *= 0.25 / e
+        A += D
+        return A
+
+    def act_smoothed_relu_derivative(self, X: Array, Z: Array, e: float) -> Array:
+        D = X + e
+        D *= 0.5 / e
+        np.clip(D, 0, 1, out=D)
+        D *= Z
+        return D
+
+    def sigmoid(self, X: Array) -> Array:
+        from scipy.special import expit
+
+        return expit(X)
 
     def softmax(self, S: Array) -> tuple[Array, Array]:
         T = np.ascontiguousarray(S.T)  # classes are few: along samples, loops are long and twice as fast

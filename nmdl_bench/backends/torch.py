@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from nmdl_bench.backends.base import Backend, EagerControl
+from nmdl_bench.backends.convolution import pooled
 from nmdl_bench.backends.scalars import ArrayScalars, FloatScalars
 from nmdl_bench.contracts import Array, Scalar, UnavailableError
 
@@ -34,8 +36,10 @@ class TorchBackend(EagerControl, Backend):
         self.dtype = getattr(torch, dtype)
         self.on_host = self.torch_device.type == "cpu"
         self.s = FloatScalars() if self.on_host else ArrayScalars(torch, self._const)
-        self._bind(torch, "abs", "exp", "expm1", "log", "log1p", "reshape", "sqrt", "stack", "tanh", "where")
-        self._bind(torch, concat="cat", copy="clone", max="amax")
+        self._bind(torch, "abs", "cos", "erf", "exp", "expm1", "log", "log1p", "reshape", "sin", "sqrt", "stack")
+        self._bind(torch, "tanh", "where", concat="cat", copy="clone", max="amax", permute_dims="permute")
+        self._bind(torch, conj="conj_physical")  # torch.conj is a view that only says so
+        self._bind(torch.fft, "rfft2", "irfft2")
         self.sum = self._sum
         # TF32 would halve the digits of float32 products; cuDNN's choice of algorithm by timing is not repeatable
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
@@ -55,7 +59,7 @@ class TorchBackend(EagerControl, Backend):
         return x.item() if self.on_host else x
 
     @staticmethod
-    def _sum(x: torch.Tensor, axis: int, keepdims: bool = False) -> Array:
+    def _sum(x: torch.Tensor, axis: int | tuple[int, ...], keepdims: bool = False) -> Array:
         return torch.sum(x, axis, keepdim=keepdims)
 
     def take(self, x: Array, indices: Array, axis: int = 0) -> Array:
@@ -179,3 +183,56 @@ class TorchBackend(EagerControl, Backend):
 
     def act_softplus(self, X: Array) -> Array:
         return torch.logaddexp(X, torch.zeros((), dtype=X.dtype, device=X.device))
+
+    def act_leaky_relu(self, X: Array, slope: float) -> Array:
+        return F.leaky_relu_(X, slope)
+
+    def act_leaky_relu_derivative(self, A: Array, Z: Array, slope: float) -> Array:
+        return _aten.leaky_relu_backward(Z, A, slope, False)
+
+    def act_silu(self, X: Array) -> Array:
+        return F.silu(X)
+
+    def act_silu_derivative(self, X: Array, Z: Array) -> Array:
+        return _aten.silu_backward(Z, X)
+
+    def act_gelu(self, X: Array) -> Array:
+        return F.gelu(X)
+
+    def act_gelu_derivative(self, X: Array, Z: Array) -> Array:
+        return _aten.gelu_backward(Z, X)
+
+    def sigmoid(self, X: Array) -> Array:
+        return torch.sigmoid(X)
+
+    def conv2d(self, Y: Array, K: Array, stride: int = 1, padding: int = 0, groups: int = 1) -> Array:
+        return F.conv2d(Y, K, None, stride, padding, 1, groups)
+
+    def _convolution_backward(
+        self, Y: Array, Z: Array, K: Array, stride: int, padding: int, groups: int, inputs: bool, weights: bool
+    ) -> tuple[Array, Array]:
+        where = [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], groups
+        dY, dK, _ = _aten.convolution_backward(Z, Y, K, None, *where, [inputs, weights, False])
+        return dK, dY
+
+    def conv2d_transpose(
+        self, Z: Array, K: Array, size: tuple[int, int], stride: int = 1, padding: int = 0, groups: int = 1
+    ) -> Array:
+        shape = (Z.shape[0], K.shape[1] * groups, *size)
+        Y = Z.new_empty(1).expand(shape)  # only its shape is read
+        return self._convolution_backward(Y, Z, K, stride, padding, groups, True, False)[1]
+
+    def conv2d_grad(
+        self, Y: Array, Z: Array, size: tuple[int, int], stride: int = 1, padding: int = 0, groups: int = 1
+    ) -> Array:
+        K = Z.new_empty(1).expand((Z.shape[1], Y.shape[1] // groups, *size))
+        return self._convolution_backward(Y, Z, K, stride, padding, groups, False, True)[0]
+
+    def conv2d_adjoints(
+        self, Y: Array, Z: Array, K: Array, stride: int = 1, padding: int = 0, groups: int = 1
+    ) -> tuple[Array, Array]:
+        return self._convolution_backward(Y, Z, K, stride, padding, groups, True, True)
+
+    def avg_pool2d(self, Y: Array, k: int) -> Array:
+        pooled(Y.shape, k)
+        return F.avg_pool2d(Y, k)

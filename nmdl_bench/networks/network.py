@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nmdl_bench.contracts import Array, Blocks, Layer, Tape
-from nmdl_bench.networks.layers import Dense, EulerBlock, check_sizes
+from nmdl_bench.networks.evolution import Evolution
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -54,51 +54,85 @@ class Network:
         """The flat vector of blocks that ``vjp`` of the layers returned."""
         return xp.ravel([named[name] for named, layout in zip(blocks, self._layout) for name, *_ in layout])
 
-    def forward(self, xp: Backend, theta: Array, Y: Array) -> tuple[Array, tuple[Tape, ...]]:
-        """Output ``S`` (n, k) for features ``Y`` (n, p), and the layers' tapes."""
+    def output(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of one sample's output; a ConfigurationError where a layer cannot take what it is given."""
+        for layer in self.layers:
+            shape = layer.output(tuple(shape))
+        return tuple(shape)
+
+    def forward(self, xp: Backend, theta: Array, Y: Array, aux: Any = None) -> tuple[Array, tuple[Tape, ...]]:
+        """Output ``S`` (n, k) for features ``Y`` (n, p) or images (n, c, h, w), and the layers' tapes.
+
+        ``aux`` has one entry a layer; see :meth:`nmdl_bench.contracts.Layer.forward`.
+        """
         tapes = []
-        for layer, blocks in zip(self.layers, self.unpack(xp, theta)):
-            Y, tape = layer.forward(xp, blocks, Y)
+        for i, (layer, blocks) in enumerate(zip(self.layers, self.unpack(xp, theta))):
+            Y, tape = layer.forward(xp, blocks, Y, None if aux is None else aux[i])
             tapes.append(tape)
         return Y, tuple(tapes)
 
-    def jvp(self, xp: Backend, theta: Array, tapes: tuple[Tape, ...], v: Array) -> Array:
-        """Jacobian of the output with respect to ``theta``, times ``v`` (size,): (n, k)."""
-        dY = None
+    def jvp(
+        self, xp: Backend, theta: Array, tapes: tuple[Tape, ...], v: Array, keep: bool = False
+    ) -> tuple[Array, tuple[Tape, ...] | None]:
+        """Jacobian of the output with respect to ``theta``, times ``v`` (size,): (n, k).
+
+        Beside it, where ``keep``, what :meth:`dvjp` needs.
+        """
+        dY, dtapes = None, []
         for layer, blocks, tape, dblocks in zip(self.layers, self.unpack(xp, theta), tapes, self.unpack(xp, v)):
-            dY = layer.jvp(xp, blocks, tape, dblocks, dY)
-        return dY
+            dY, dtape = layer.jvp(xp, blocks, tape, dblocks, dY, keep)
+            dtapes.append(dtape)
+        return dY, tuple(dtapes) if keep else None
 
     def vjp(self, xp: Backend, theta: Array, tapes: tuple[Tape, ...], Z: Array) -> Array:
-        """Transposed Jacobian of the output, times ``Z`` (n, k): (size,). Donates ``Z``."""
+        """Transposed Jacobian of the output, times ``Z`` (n, k): (size,)."""
         blocks = self.unpack(xp, theta)
         gradients: list[Blocks] = [{}] * len(blocks)
-        for i in reversed(range(len(blocks))):
-            gradients[i], Z = self.layers[i].vjp(xp, blocks[i], tapes[i], Z, inputs=i > 0)
+        for i in reversed(range(self._first, len(blocks))):
+            gradients[i], Z = self.layers[i].vjp(xp, blocks[i], tapes[i], Z, inputs=i > self._first)  # type: ignore[assignment]
         return self.pack(xp, gradients)
 
+    def dvjp(
+        self,
+        xp: Backend,
+        theta: Array,
+        tapes: tuple[Tape, ...],
+        dtapes: tuple[Tape, ...],
+        v: Array,
+        Z: Array,
+        dZ: Array,
+    ) -> Array:
+        """Derivative of ``vjp(theta, Z)`` along ``(v, dZ)``: (size,); ``dtapes`` were kept by ``jvp`` along ``v``.
 
-def resnet(features: int, classes: int, width: int, depth: int, time: float = 1.0, activation: str = "tanh") -> Network:
-    """Opening layer, ``depth`` steps of forward Euler to ``time``, and a linear classifier.
+        With ``Z`` the loss's gradient and ``dZ`` its Hessian times ``jvp``'s output, this is the exact Hessian of the
+        loss, times ``v``: its first-order part is the Gauss-Newton product.
+        """
+        blocks, dblocks = self.unpack(xp, theta), self.unpack(xp, v)
+        found: list[Blocks] = [{}] * len(blocks)
+        for i in reversed(range(self._first, len(blocks))):
+            found[i], Z, dZ = self.layers[i].dvjp(  # type: ignore[assignment]
+                xp, blocks[i], tapes[i], dtapes[i], dblocks[i], Z, dZ, inputs=i > self._first
+            )
+        return self.pack(xp, found)
 
-    With depth 0 only the classifier is left: on cross-entropy that is multinomial logistic regression, a convex
-    problem.
+    @cached_property
+    def _first(self) -> int:
+        """The first layer with parameters; adjoints go no further."""
+        return next((i for i, blocks in enumerate(self._layout) if blocks), len(self.layers))
 
-    Parameters
-    ----------
-    features, classes : int
-        Columns of the input and of the output.
-    width : int
-        Features inside the network.
-    depth : int
-        Number of Euler steps, >= 0.
-    time : float
-        Final time; the step size is ``time / depth``.
-    activation : str
-        Of the opening layer and the block.
-    """
-    check_sizes(features=features, classes=classes, **({"width": width, "depth": depth} if depth != 0 else {}))
-    if depth == 0:
-        return Network((Dense(features, classes),))
-    opening, block = Dense(features, width, activation), EulerBlock(width, depth, time, activation)
-    return Network((opening, block, Dense(width, classes)))
+    def statistics(self, xp: Backend, theta: Array, Y: Array) -> Any:
+        """What batch normalisation sees on ``Y``, as ``aux`` for evaluation; None where there is none."""
+        keeping = Network(
+            tuple(replace(one, memory="all") if isinstance(one, Evolution) else one for one in self.layers)
+        )
+        _, tapes = keeping.forward(xp, theta, Y)
+        found = tuple(layer.statistics(tape) for layer, tape in zip(keeping.layers, tapes))
+        return None if all(one is None for one in found) else found
+
+    def draw(self, rng: np.random.Generator, n: int, shape: tuple[int, ...]) -> Any:
+        """``aux`` with dropout's masks for ``n`` samples of the given shape, on the host; None without dropout."""
+        found = []
+        for layer in self.layers:
+            found.append(layer.draw(rng, n, shape))
+            shape = layer.output(shape)
+        return None if all(one is None for one in found) else tuple(found)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nmdl_bench.backends.compiled import Evaluation
 from nmdl_bench.contracts import Array, ConfigurationError, Counts, Objective, Scalar, Stop
-from nmdl_bench.data.batches import batches
+from nmdl_bench.data.batches import batches, redraw
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -21,6 +21,10 @@ class Counted:
         self.calls = 0
         self._evaluation = Evaluation(objective)
 
+    def take(self, arrays: Any) -> None:
+        """Evaluate over these arrays from now on."""
+        self._evaluation.arrays = arrays
+
     def __call__(self, x: Array, batch: Array | None = None) -> tuple[Scalar, Array]:
         """Value and gradient at ``x``, over all samples or those of ``batch``."""
         self.calls += 1
@@ -32,10 +36,13 @@ class Counted:
         return Counts(self.calls, self.calls)
 
 
-def chunks(objective: Objective, batch_size: int | None, stop: Stop, seed: int) -> Iterator[tuple[Any, int, float]]:
-    """Steps between two looks at the full loss, as (batches, number of steps, passes).
+def chunks(
+    objective: Objective, batch_size: int | None, stop: Stop, seed: int
+) -> Iterator[tuple[Any, Any, int, float]]:
+    """Steps between two looks at the full loss, as (arrays, batches, number of steps, passes).
 
-    ``batches`` is an index matrix for an epoch, on the device; or None where each step takes all samples.
+    ``arrays`` are the data drawn for an epoch, and ``batches`` is its index matrix, on the device; the objective's own
+    and None where each step takes all samples.
     """
     n, limit = objective.n_samples, stop.max_evaluations or 2**31 - 1
     if batch_size is not None and batch_size < 1:
@@ -44,9 +51,9 @@ def chunks(objective: Objective, batch_size: int | None, stop: Stop, seed: int) 
         last = min(stop.max_iterations, limit)
         for start in range(0, last, stop.chunk):
             steps = min(stop.chunk, last - start)
-            yield None, steps, float(steps)
+            yield objective.arrays, None, steps, float(steps)
         return
     for epoch, order in zip(range(stop.max_epochs), batches(seed, n, batch_size)):
         if epoch * len(order) >= limit:
             return
-        yield objective.xp.asarray(order), len(order), order.size / n
+        yield redraw(objective, epoch, seed), objective.xp.asarray(order), len(order), order.size / n

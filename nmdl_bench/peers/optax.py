@@ -44,10 +44,10 @@ class OptaxFirstOrder:
         carry = (jnp.array(x, copy=True), transform.init(x))
         record.begin()
         k, passes, over = 0, 0.0, record(0, None, x=carry[0], counts=Counts())
-        for order, steps, share in chunks(objective, self.batch_size, stop, seed):
+        for arrays, order, steps, share in chunks(objective, self.batch_size, stop, seed):
             if over:
                 break
-            step = whole(objective.arrays, carry, steps) if order is None else epoch(objective.arrays, carry, order)
+            step = whole(arrays, carry, steps) if order is None else epoch(arrays, carry, order)
             carry, k, passes = step, k + steps, passes + share
             over = record(k, None, x=carry[0], counts=Counts(k, k), passes=passes)
         status, reason = record.why() if over else ("max_iterations", f"{k} steps")

@@ -37,9 +37,10 @@ class TorchFirstOrder:
         x_k = parameter.detach()  # shares the parameter's memory
         record.begin()
         k, passes, over = 0, 0.0, record(0, None, x=x_k, counts=value_and_grad.counts)
-        for order, steps, share in chunks(objective, self.batch_size, stop, seed):
+        for arrays, order, steps, share in chunks(objective, self.batch_size, stop, seed):
             if over:
                 break
+            value_and_grad.take(arrays)
             for batch in [None] * steps if order is None else order.unbind(0):
                 _, parameter.grad = value_and_grad(x_k, batch)
                 optimizer.step()

@@ -1,4 +1,4 @@
-"""Supervised learning: network + loss + Tikhonov regulariser + data."""
+"""Supervised learning: network + loss + regularisers + data."""
 
 from __future__ import annotations
 
@@ -9,83 +9,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nmdl_bench.contracts import Array, ConfigurationError, Loss, Scalar
+from nmdl_bench.backends import get_backend
+from nmdl_bench.contracts import Array, ConfigurationError, Regulariser
 from nmdl_bench.data import Dataset
+from nmdl_bench.data.augment import Augmentation
 from nmdl_bench.networks.losses import get_loss
 from nmdl_bench.networks.network import Network
+from nmdl_bench.problems.objective import Draws, LearningObjective, Samples, Structure, tree_map
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
-
-
-class Samples(NamedTuple):
-    """Training data on the device: features Y (n, p) and targets C (n, k)."""
-
-    Y: Array
-    C: Array
-
-
-class LearningTape(NamedTuple):
-    """A point, what the layers kept there, and what the loss kept."""
-
-    x: Array
-    layers: tuple[Any, ...]
-    loss: Any
-
-
-class Structure(NamedTuple):
-    """All of the objective but its arrays; hashable, so that equal objectives share compiled steps."""
-
-    network: Network
-    loss: Loss
-    alpha: float
-
-
-@dataclass(frozen=True)
-class LearningObjective:
-    """``f(x) = E(network(x; Y), C) + alpha/2 |x|^2``, see :class:`nmdl_bench.contracts.Objective`.
-
-    ``jvp`` and ``vjp`` are those of the network's output (n, k) with respect to ``x`` (size,).
-    """
-
-    xp: Backend
-    static: Structure
-    arrays: Samples
-    x0: Array
-
-    @property
-    def n_samples(self) -> int:
-        return self.arrays.Y.shape[0]
-
-    def with_arrays(self, arrays: Samples) -> LearningObjective:
-        return replace(self, arrays=arrays)
-
-    def forward(self, x: Array, batch: Array | None = None) -> tuple[Scalar, LearningTape]:
-        xp, (network, loss, alpha), (Y, C) = self.xp, self.static, self.arrays
-        if batch is not None:
-            Y, C = xp.take(Y, batch), xp.take(C, batch)
-        S, layers = network.forward(xp, x, Y)
-        value, tape = loss.forward(xp, S, C)
-        if alpha:
-            value = value + 0.5 * alpha * xp.dot(x, x)
-        return value, LearningTape(x, layers, tape)
-
-    def grad(self, tape: LearningTape) -> Array:
-        xp, (network, loss, alpha) = self.xp, self.static
-        g = network.vjp(xp, tape.x, tape.layers, loss.grad(xp, tape.loss))
-        return xp.axpy(alpha, tape.x, g) if alpha else g
-
-    def jvp(self, tape: LearningTape, v: Array) -> Array:
-        return self.static.network.jvp(self.xp, tape.x, tape.layers, v)
-
-    def vjp(self, tape: LearningTape, w: Array) -> Array:
-        return self.static.network.vjp(self.xp, tape.x, tape.layers, self.xp.copy(w))
-
-    def gauss_newton(self, tape: LearningTape, v: Array) -> Array:
-        xp, (network, loss, alpha) = self.xp, self.static
-        HJv = loss.hessian(xp, tape.loss, self.jvp(tape, v))
-        Gv = network.vjp(xp, tape.x, tape.layers, HJv)
-        return xp.axpy(alpha, v, Gv) if alpha else Gv
 
 
 @dataclass(eq=False)
@@ -101,7 +34,7 @@ class LearningProblem:
     network : Network
         From features to classes or targets.
     loss : str
-        ``"cross-entropy"`` or ``"least-squares"``.
+        Name in :data:`~nmdl_bench.networks.losses.LOSSES`.
     alpha : float
         Weight of ``alpha/2 |x|^2`` over all parameters, >= 0.
     seed : int
@@ -110,6 +43,10 @@ class LearningProblem:
         Level of 'solved'; see :class:`nmdl_bench.contracts.Problem`.
     minimum : float, optional
         Least value of the objective where it is known.
+    regularisers : tuple of Regulariser
+        Added to the objective; see :mod:`nmdl_bench.networks.regularisers`.
+    augmentation : Augmentation, optional
+        Of the training images, for methods that take mini-batches; see :meth:`LearningObjective.redraw`.
     """
 
     name: str
@@ -121,9 +58,9 @@ class LearningProblem:
     seed: int = 0
     tau: float = 0.1
     minimum: float | None = None
-    _on_device: dict[Any, tuple[Callable[..., Array], dict[str, tuple[Array, np.ndarray]]]] = field(
-        default_factory=dict, repr=False
-    )
+    regularisers: tuple[Regulariser, ...] = ()
+    augmentation: Augmentation | None = None
+    _on_device: dict[Any, _Predictions] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         get_loss(self.loss)
@@ -131,8 +68,21 @@ class LearningProblem:
             raise ConfigurationError(f"alpha must be non-negative and finite, not {self.alpha!r}")
         if not 0 < self.tau < 1:
             raise ConfigurationError(f"tau must lie in (0, 1), not {self.tau!r}")
-        if not self.data.train.Y.shape[0]:
+        train = self.data.train
+        if not train.Y.shape[0]:
             raise ConfigurationError(f"problem {self.name!r} has no training samples; raise n or lower the other parts")
+        if self.loss == "binary-cross-entropy" and not (train.C.min() >= 0 and train.C.max() <= 1):
+            raise ConfigurationError(
+                f"targets of binary-cross-entropy must lie in [0, 1], not in [{train.C.min():g}, {train.C.max():g}]"
+            )
+        self.regularisers = tuple(self.regularisers)
+        for R in self.regularisers:
+            if getattr(R, "network", self.network) != self.network:
+                raise ConfigurationError(f"a regulariser of problem {self.name!r} is made for another network: {R!r}")
+        if self.augmentation is not None:
+            if self.data.image_shape is None:
+                raise ConfigurationError(f"data set {self.data.name!r} has no image_shape; augmentation is for images")
+            self.augmentation(train.Y[:1], 0, 0, self.data.image_shape)  # says now what does not fit
 
     @cached_property
     def start(self) -> np.ndarray:
@@ -143,30 +93,55 @@ class LearningProblem:
 
     def bind(self, xp: Backend) -> LearningObjective:
         train = self.data.train
+        structure = Structure(self.network, get_loss(self.loss), float(self.alpha), self.regularisers)
+        draws = Draws(self.network, train.Y, self.augmentation, self.data.image_shape)
+        random = self.augmentation is not None or replace(draws, Y=train.Y[:1]).masks(0, 0) is not None
         arrays = Samples(xp.asarray(train.Y), xp.asarray(train.C))
-        structure = Structure(self.network, get_loss(self.loss), float(self.alpha))
-        return LearningObjective(xp, structure, arrays, xp.asarray(self.start))
+        return LearningObjective(xp, structure, arrays, xp.asarray(self.start), draws if random else None)
 
     def metrics(self, xp: Backend, x: Array) -> dict[str, float]:
-        """Accuracy on each part that has samples, as a fraction; for regression, root mean squared error."""
+        """Accuracy on each part that has samples, as a fraction; for regression, root mean squared error.
+
+        The network is in evaluation mode: nothing is dropped, and batch normalisation takes the statistics of the whole
+        training part at ``x`` (Wu and Johnson 2021).
+        """
         if xp.key not in self._on_device:
             self._on_device[xp.key] = self._move(xp)
-        predict, parts = self._on_device[xp.key]
+        known = self._on_device[xp.key]
+        aux = None if known.statistics is None else known.statistics(x, known.parts["train"][0])
         values = {}
-        for name, (Y, target) in parts.items():
-            S = xp.to_numpy(predict(x, Y))
+        for name, (Y, target) in known.parts.items():
+            S = xp.to_numpy(known.predict(x, Y, aux))
             if target.ndim == 1:
                 values[f"accuracy_{name}"] = float(np.mean(S.argmax(axis=1) == target))
+            elif self.loss == "binary-cross-entropy":
+                values[f"accuracy_{name}"] = float(np.mean((S > 0) == (target > 0.5)))
             else:
                 values[f"rmse_{name}"] = float(np.sqrt(np.mean((S - target) ** 2)))
         return values
 
-    def _move(self, xp: Backend) -> tuple[Callable[..., Array], dict[str, tuple[Array, np.ndarray]]]:
-        """The network's output as a compiled function of (x, Y), and each part's features with its targets."""
+    def _move(self, xp: Backend) -> _Predictions:
         parts = {"train": self.data.train, "validation": self.data.validation, "test": self.data.test}
         moved = {
             name: (xp.asarray(part.Y), part.C if part.labels is None else part.labels)
             for name, part in parts.items()
             if part.Y.shape[0]
         }
-        return xp.compile(lambda x, Y: self.network.forward(xp, x, Y)[0]), moved
+        network, host = self.network, get_backend("numpy")
+        predict = xp.compile(lambda x, Y, aux: network.forward(xp, x, Y, aux)[0])
+        # two samples tell whether anything is normalised: the whole part would cost every other network a forward pass
+        some: list[Any] = []
+        tree_map(some.append, network.statistics(host, self.start, self.data.train.Y[:2]))
+        statistics = xp.compile(lambda x, Y: network.statistics(xp, x, Y)) if some else None
+        return _Predictions(predict, statistics, moved)
+
+
+class _Predictions(NamedTuple):
+    """What metrics need of the network on a device."""
+
+    predict: Callable[..., Array]
+    """Output as a function of (x, Y, aux)."""
+    statistics: Callable[..., Any] | None
+    """Batch normalisation's statistics as a function of (x, Y), where there is any."""
+    parts: dict[str, tuple[Array, np.ndarray]]
+    """Features on the device, targets or labels on the host."""

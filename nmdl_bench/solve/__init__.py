@@ -10,7 +10,7 @@ import numpy as np
 
 from nmdl_bench.backends.compiled import Evaluation
 from nmdl_bench.contracts import HISTORY_COLUMNS, Objective, Optimizer, Problem, Result, Solver, Stop
-from nmdl_bench.data.batches import batches
+from nmdl_bench.data.batches import batches, redraw
 from nmdl_bench.solve.recorder import Recorder, tolerance
 from nmdl_bench.solve.stepwise import Stepwise
 
@@ -48,7 +48,7 @@ def solve(problem: Problem, solver: Solver | Optimizer, xp: Backend, stop: Stop 
     stop : Stop, optional
         Limits and tolerance.
     seed : int
-        Draws the batches.
+        Draws the batches, and what is random in the data.
 
     Returns
     -------
@@ -61,14 +61,22 @@ def solve(problem: Problem, solver: Solver | Optimizer, xp: Backend, stop: Stop 
     -----
     Called again with an equal problem and solver, it compiles nothing anew. NaN and Inf give the status ``"diverged"``
     and the last finite iterate seen between chunks. Exceptions of a solver propagate.
+
+    Where a problem's data are random (dropout, augmentation), mini-batch methods train on a draw of their own for every
+    epoch, and methods that take all samples at once minimise over one fixed draw, that of epoch 0. What is recorded,
+    compared and judged is always the training objective without either, so that all methods' values are of one
+    function; a method that takes all samples and solves its draw is ``"stalled"`` then.
     """
     stop = Stop() if stop is None else stop
     runner = cast(Solver, solver) if isinstance(solver, Solver) else Stepwise(cast(Optimizer, solver))
     with xp.scope():
         objective = bind(problem, xp)
         evaluation = Evaluation(objective)
-        record = Recorder(problem, evaluation, stop, stop.chunk)
-        result = runner.run(objective, objective.x0, stop, record, seed=seed)
+        first = redraw(objective, 0, seed)
+        is_random = first is not objective.arrays
+        record = Recorder(problem, evaluation, stop, stop.chunk, recompute=is_random)
+        drawn = objective.with_arrays(first) if is_random else objective
+        result = runner.run(drawn, objective.x0, stop, record, seed=seed)
         return _finish(problem, evaluation, record, result, stop)
 
 

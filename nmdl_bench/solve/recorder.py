@@ -28,10 +28,16 @@ class Recorder:
         Time limit and tolerance are looked at here.
     every : int
         Iterations between evaluations of the metrics.
+    recompute : bool
+        Whether solvers see other data than ``evaluation``, a random draw of them: their own values and gradients are
+        not taken then, but evaluated here where they look in.
     """
 
-    def __init__(self, problem: Problem, evaluation: Evaluation, stop: Stop, every: int) -> None:
+    def __init__(
+        self, problem: Problem, evaluation: Evaluation, stop: Stop, every: int, recompute: bool = False
+    ) -> None:
         self.problem, self.evaluation, self.stop, self.every = problem, evaluation, stop, every
+        self.recompute = recompute
         self.xp: Backend = evaluation.xp
         self.rows: list[tuple[float, ...]] = []
         self.metrics: list[dict[str, float]] = []
@@ -66,7 +72,7 @@ class Recorder:
         passes: float | None = None,
     ) -> bool:
         self._pause(x)
-        if loss is None:
+        if loss is None or self.recompute:
             loss, grad_norm = self.evaluation.norms(x)
         counts = Counts(*(int(c) for c in counts))
         passes = float(counts.forward) if passes is None else passes
@@ -87,6 +93,8 @@ class Recorder:
         before = self.seconds
         self._pause(x)
         table, forwards = rows(), self.rows[-1][1]
+        if self.recompute:
+            table = np.array([[*table[-1, :3], *self.evaluation.norms(x)]])
         for i, (k, forward, gradient, loss, g_norm) in enumerate(table):
             # within a chunk nobody looked at the clock: time goes in proportion to the forwards, and is marked
             share = (forward - forwards) / max(table[-1, 1] - forwards, 1)

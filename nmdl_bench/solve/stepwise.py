@@ -25,7 +25,7 @@ from nmdl_bench.contracts import (
     Status,
     Stop,
 )
-from nmdl_bench.data.batches import batches
+from nmdl_bench.data.batches import batches, redraw
 
 NO_LIMIT = 2**31 - 1
 
@@ -131,21 +131,24 @@ class Stepwise:
         return chunk
 
     def _epochs(self, objective: Objective, x: Array, stop: Stop, record: Record, seed: int, size: int) -> Result:
-        """Mini-batch methods: a chunk is an epoch, a scan over its index matrix."""
+        """Mini-batch methods: a chunk is an epoch, a scan over its index matrix, on data drawn for that epoch.
+
+        The draws are work that any user of the method pays for: they are on the clock.
+        """
         xp, n = objective.xp, objective.n_samples
         chunk = compiled(("epoch", structure(self.optimizer)), objective, self._build_epoch, donate=(1,))
         orders = batches(seed, n, size)
         record.begin()
         state = self.optimizer.init(objective, x)
         over, passes = record(0, None, x=state.x, counts=state.counts), 0.0
-        for _ in range(stop.max_epochs):
+        for epoch in range(stop.max_epochs):
             if over:
                 return _result(state, *record.why(), passes=passes)
             if bool(state.stalled):
                 return _result(state, "stalled", "the method cannot go on", passes=passes)
             if int(state.counts.forward) >= (stop.max_evaluations or NO_LIMIT):
                 return _result(state, "max_iterations", f"{int(state.counts.forward)} forwards", passes=passes)
-            state = chunk(objective.arrays, state, xp.asarray(next(orders)))
+            state = chunk(redraw(objective, epoch, seed), state, xp.asarray(next(orders)))
             passes = int(state.counts.forward) * size / n
             over = record(int(state.k), None, x=state.x, counts=state.counts, passes=passes)
         why = record.why() if over else ("max_iterations", f"{stop.max_epochs} epochs")

@@ -8,6 +8,7 @@ import nmdl_bench.catalogue
 from nmdl_bench.backends import get_backend
 from nmdl_bench.backends.base import Backend
 from nmdl_bench.contracts import UnavailableError
+from nmdl_bench.networks.activations import ACTIVATIONS
 from nmdl_bench.networks.layers import Dense, EulerBlock
 from nmdl_bench.networks.losses import LOSSES
 from nmdl_bench.testing import check_backend, check_layer, check_loss, check_objective, check_optimizer
@@ -34,10 +35,10 @@ def test_interface(xp: Backend) -> None:
     check_backend(xp)
 
 
-@pytest.mark.parametrize("activation", ["tanh", "relu", "softplus", "identity"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_layers(xp: Backend, activation: str) -> None:
     check_layer(Dense(3, 4, activation), xp, autodiff=())
-    check_layer(EulerBlock(4, 3, activation=activation), xp, autodiff=())
+    check_layer(EulerBlock(4, 3, activation=activation), xp, 4, autodiff=())
 
 
 @pytest.mark.parametrize("loss", LOSSES)

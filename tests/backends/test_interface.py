@@ -32,7 +32,7 @@ from nmdl_bench.networks.layers import EulerBlock
 from nmdl_bench.testing import check_backend, check_layer
 xp = get_backend("jax:cpu", "float32")
 check_backend(xp)
-check_layer(EulerBlock(3, 2), xp, autodiff=())
+check_layer(EulerBlock(3, 2), xp, 3, autodiff=())
 assert not jax.config.jax_enable_x64
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -9,9 +9,10 @@ import pytest
 from nmdl_bench.backends import get_backend
 from nmdl_bench.contracts import ConfigurationError, UnknownNameError
 from nmdl_bench.networks.activations import get_activation
+from nmdl_bench.networks.architectures import resnet
 from nmdl_bench.networks.layers import Dense, EulerBlock
 from nmdl_bench.networks.losses import get_loss
-from nmdl_bench.networks.network import Network, resnet
+from nmdl_bench.networks.network import Network
 
 XP = get_backend("numpy")
 

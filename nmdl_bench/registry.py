@@ -1,0 +1,108 @@
+"""Names to what they make: the registries of problems and solvers, which plug-in files add to."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from nmdl_bench.errors import ConfigurationError, unknown
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Entry(Generic[T]):
+    """One named problem or solver: how it is made, and what `nmdl-bench list` says of it."""
+
+    name: str
+    summary: str
+    make: Callable[..., T]
+    requires: tuple[str, ...] = ()
+    """Libraries that must be installed (``"optax"``), by import name."""
+    backends: tuple[str, ...] = ("numpy", "torch", "jax", "cupy")
+    """Array libraries it runs on; ``("*",)`` for any."""
+    kind: str = ""
+    """Group shown in listings, such as ``"ours"`` or ``"peer"``."""
+
+    def runs_on(self, library: str) -> bool:
+        """Whether the named array library is among those it runs on."""
+        return "*" in self.backends or library in self.backends
+
+
+class Registry(Generic[T]):
+    """Names to entries, in order of registration. A plug-in file adds to the very same registries."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, Entry[T]] = {}
+
+    def register(self, name: str, summary: str, **options: Any) -> Callable[[F], F]:
+        """Decorator: ``@PROBLEMS.register("my-problem", "one line about it")`` above a factory."""
+
+        def add(make: F) -> F:
+            if name in self._entries and self._entries[name].make.__module__ != make.__module__:
+                raise ConfigurationError(f"{self.kind} {name!r} is registered already; choose another name")
+            self._entries[name] = Entry(name, summary, make, **options)
+            return make
+
+        return add
+
+    def __getitem__(self, name: str) -> Entry[T]:
+        try:
+            return self._entries[name]
+        except KeyError:
+            raise unknown(self.kind, name, self._entries) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Any:
+        return iter(self._entries.values())
+
+    def options(self, name: str) -> tuple[str, ...] | None:
+        """Names of the options that ``name`` takes, by its ``make.options`` or its signature; None for any."""
+        make = self[name].make
+        if hasattr(make, "options"):
+            return tuple(make.options)
+        parameters = inspect.signature(make).parameters
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        return None if takes_any else tuple(parameters)
+
+    def make(self, name: str, /, **options: Any) -> T:
+        """Build ``name`` with ``options``.
+
+        Raises
+        ------
+        UnknownNameError
+            The name, or an option that it does not take.
+        ConfigurationError
+            An option's value cannot work.
+        """
+        known = self.options(name)
+        for option in options:
+            if known is not None and option not in known:
+                raise unknown(f"option of {self.kind} {name!r}:", option, known)
+        try:
+            return self[name].make(**{option: self._checked(name, option, value) for option, value in options.items()})
+        except TypeError as error:
+            raise ConfigurationError(f"{self.kind} {name!r} cannot be made with {options!r}: {error}") from error
+
+    def _checked(self, name: str, option: str, value: Any) -> Any:
+        """The value, where it is of the type that the option is annotated with."""
+        try:
+            kind = typing.get_type_hints(self[name].make).get(option)
+        except (NameError, TypeError):  # annotations that cannot be resolved here bind nobody
+            return value
+        if kind not in (int, float, str, bool, int | None, float | None, str | None):
+            return value
+        import msgspec
+
+        try:
+            return msgspec.convert(value.item() if hasattr(value, "item") else value, kind)
+        except msgspec.ValidationError:
+            word = getattr(kind, "__name__", str(kind))
+            raise ConfigurationError(f"{option} of {self.kind} {name!r} must be {word}, not {value!r}") from None
