@@ -19,7 +19,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[dev]'
 	touch $@ $(VENV)/.run
 
-.PHONY: help run accuracy test test-all check bench gpu clean
+.PHONY: help run accuracy course test test-all check bench memory gpu clean
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,9 @@ run: $(VENV)/.run  ## compare solvers on spirals, digits and MNIST-5k; report un
 
 accuracy: $(VENV)/.run  ## what the networks reach, over five splits; report under reports/accuracy
 	$(BIN)/nmdl-bench run reports/accuracy.toml --store $(STORE)
+
+course: $(VENV)/.run  ## the textbook figures; each in a folder of its own under reports/course
+	for file in reports/course/*.toml; do $(BIN)/nmdl-bench study $$file || exit 1; done
 
 test: $(VENV)/.dev  ## the tests
 	$(BIN)/python -m pytest -n 2 -m 'not gpu and not slow'
@@ -42,9 +45,13 @@ check: $(VENV)/.dev  ## formatter, linter, types, layering
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev  ## value and gradient against each library's own idiom; start-up time
+bench: $(VENV)/.dev  ## networks and convolutions against each library's own idiom; start-up time
 	$(BIN)/python -m benchmarks.idioms
+	$(BIN)/python -m benchmarks.convolutions
 	$(BIN)/python tests/startup.py
+
+memory: $(VENV)/.dev  ## peak memory against depth for each way to keep states; figure under reports/reference/memory
+	$(BIN)/python -m benchmarks.memory
 
 gpu: $(VENV)/.dev  ## tests that need a CUDA device, and reference results under reports/reference
 	$(BIN)/python -m pytest -m gpu

@@ -8,43 +8,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
-from functools import wraps
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+
+from nmdl_bench.cli_networks import inspect, study
+from nmdl_bench.cli_parts import DEFAULT_STORE, examples, plugin_option, sentences, store_option
 
 if TYPE_CHECKING:
     from nmdl_bench.runs.run import Sweep
     from nmdl_bench.runs.store import Store
-
-DEFAULT_STORE = Path("reports") / "results.sqlite"
-
-
-def _sentences(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn errors raised on purpose, and those of the file system, into one sentence and an exit code."""
-
-    @wraps(command)
-    def guarded(*args: Any, **options: Any) -> Any:
-        try:
-            return command(*args, **options)
-        except (click.exceptions.Exit, click.ClickException, click.Abort, SystemExit):
-            raise
-        except Exception as error:
-            from nmdl_bench.contracts import ConfigurationError, NmdlError, UnknownNameError
-
-            if isinstance(error, BrokenPipeError) or not isinstance(error, NmdlError | OSError):
-                raise
-            click.echo(f"Error: {' '.join(str(error).split())}", err=True)
-            sys.exit(2 if isinstance(error, ConfigurationError | UnknownNameError) else 1)
-
-    return guarded
-
-
-def _examples(*lines: str) -> str:
-    """A help page's last part; the backspace keeps click from joining its lines."""
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 def _complete_run(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -60,36 +35,21 @@ def _complete_run(context: click.Context, parameter: click.Parameter, incomplete
     return sorted(name for name in names if name.startswith(incomplete))
 
 
-_store_option = click.option(
-    "--store",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=DEFAULT_STORE,
-    show_default=True,
-    envvar="NMDL_STORE",
-    help="Results store; NMDL_STORE in the environment sets it too.",
-)
 _output_option = click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the report; default: one named after the experiment, beside the store.",
-)
-_plugin_option = click.option(
-    "--plugin",
-    "plugins",
-    multiple=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Python file that registers problems or solvers of your own; may be given more than once.",
 )
 _run_argument = click.argument("run_name", metavar="RUN", shell_complete=_complete_run)
 
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=_examples(
+    epilog=examples(
         "nmdl-bench list                           what there is to compare",
         "nmdl-bench run reports/quickstart.toml    measure, then write table and figures",
         "nmdl-bench report quickstart              write them again",
+        "nmdl-bench inspect spirals                what a network is made of, and what it does",
         "nmdl-bench doctor                         which array libraries work here",
     ),
 )
@@ -98,9 +58,13 @@ def main() -> None:
     """Compare solvers on residual networks across array libraries."""
 
 
+main.add_command(inspect)
+main.add_command(study)
+
+
 @main.command(
     "list",
-    epilog=_examples(
+    epilog=examples(
         "nmdl-bench list",
         "nmdl-bench list solvers --json",
         "nmdl-bench list problems --plugin my_problem.py",
@@ -109,9 +73,9 @@ def main() -> None:
 )
 @click.argument("what", type=click.Choice(["problems", "solvers", "backends", "runs"]), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@_plugin_option
-@_store_option
-@_sentences
+@plugin_option
+@store_option
+@sentences
 def list_(what: str | None, as_json: bool, plugins: tuple[Path, ...], store: Path) -> None:
     """List problems, solvers and backends, or the runs in the store."""
     from nmdl_bench.runs import listing
@@ -132,21 +96,21 @@ def list_(what: str | None, as_json: bool, plugins: tuple[Path, ...], store: Pat
 
 @main.command(
     "run",
-    epilog=_examples(
+    epilog=examples(
         "nmdl-bench run reports/quickstart.toml",
         "nmdl-bench run reports/quickstart.toml --only torch --no-report",
         "nmdl-bench run mine.toml --plugin my_solver.py --output out/mine",
     ),
 )
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@_store_option
-@_plugin_option
+@store_option
+@plugin_option
 @_output_option
 @click.option("--no-report", is_flag=True, help="Measure only.")
 @click.option("--only", default="", metavar="TEXT", help="Measure only cases whose title contains TEXT.")
 @click.option("--retry", is_flag=True, help="Measure again what ended as error, timeout, out_of_memory or unavailable.")
 @click.option("--events", is_flag=True, envvar="NMDL_EVENTS", help="Print 'committed KEY REPEAT' after each commit.")
-@_sentences
+@sentences
 def run(
     file: Path,
     store: Path,
@@ -226,15 +190,15 @@ def _report(store: Store, run_id: str, output: Path) -> None:
 
 @main.command(
     "report",
-    epilog=_examples(
+    epilog=examples(
         "nmdl-bench report quickstart",
         "nmdl-bench report 3f2a --output out/",
     ),
 )
 @_run_argument
-@_store_option
+@store_option
 @_output_option
-@_sentences
+@sentences
 def report(run_name: str, store: Path, output: Path | None) -> None:
     """Write table, figures and page of a stored RUN.
 
@@ -249,7 +213,7 @@ def report(run_name: str, store: Path, output: Path | None) -> None:
 
 @main.command(
     "export",
-    epilog=_examples(
+    epilog=examples(
         "nmdl-bench export quickstart --to results.parquet",
         "nmdl-bench export quickstart --to results.csv",
     ),
@@ -262,8 +226,8 @@ def report(run_name: str, store: Path, output: Path | None) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="A .parquet, .csv or .json file.",
 )
-@_store_option
-@_sentences
+@store_option
+@sentences
 def export(run_name: str, target: Path, store: Path) -> None:
     """Write the results of a stored RUN as one table.
 
@@ -294,13 +258,13 @@ def export(run_name: str, target: Path, store: Path) -> None:
 
 @main.command(
     "doctor",
-    epilog=_examples(
+    epilog=examples(
         "nmdl-bench doctor",
         "nmdl-bench doctor --json",
     ),
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@_sentences
+@sentences
 def doctor(as_json: bool) -> None:
     """Say which array libraries work here."""
     from nmdl_bench.backends import backend_rows
@@ -318,7 +282,7 @@ def doctor(as_json: bool) -> None:
 
 @main.command(
     "completion",
-    epilog=_examples(
+    epilog=examples(
         'eval "$(nmdl-bench completion bash)"              in ~/.bashrc',
         'eval "$(nmdl-bench completion zsh)"               in ~/.zshrc',
         "nmdl-bench completion fish > ~/.config/fish/completions/nmdl-bench.fish",

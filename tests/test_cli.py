@@ -245,7 +245,108 @@ def test_completion_offers_experiments(finished):
     assert done.stdout == "plain,tiny\n", done.stderr
 
 
-@pytest.mark.parametrize("command", ["list", "run", "report", "export", "doctor", "completion"])
+# ---------------------------------------------------------------------------------------------------- inspect, study
+def test_inspect_prints_the_layers(tmp_path):
+    options = ("-o", "width=4", "-o", "depth=3", "-o", "time=1.5", "-o", "memory=checkpoint", "-o", "slots=2")
+    done = call("inspect", "circles", "-o", "n=40", *options, "--store", tmp_path / "s.sqlite")
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert lines[0] == "circles: 82 weights, inputs of 2"
+    assert lines[1] == "At initial parameters."
+    row = lines[6].split("  ")
+    assert [cell.strip() for cell in row if cell.strip()] == [
+        "1", "euler steps of tanh(K[4->4] Y + b)", "4", "60", "3", "0.5", "1.5", "3 constant", "checkpoint, 2 slots"
+    ]  # fmt: skip
+    assert list(tmp_path.iterdir()) == []  # nothing is drawn unless asked for
+
+
+def test_inspect_a_preset():
+    done = call("inspect", "hamiltonian-cifar10")
+    assert done.exit_code == 0, done.output
+    assert "inputs of 3 x 32 x 32" in done.stdout
+    assert "symplectic-euler steps of two fields" in done.stdout
+
+
+def test_inspect_trains_and_draws(tmp_path):
+    arguments = ("inspect", "circles", "-o", "n=40", "-o", "width=2", "-o", "depth=2", "--train", "lbfgs")
+    done = call(*arguments, "--iterations", 2, "--store", tmp_path / "s.sqlite", "--figures")
+    assert done.exit_code == 0, done.output
+    assert "At 2 iterations of lbfgs: objective" in done.stdout
+    folder = tmp_path / "inspect-circles"
+    assert done.stdout.splitlines()[-1] == f"Captions: {folder / 'figures.md'}"
+    drawn = {path.stem for path in (folder / "figures").glob("*.pdf")}
+    assert drawn == {"spectra", "growth", "energy", "regions", "landscape", "kernels"}
+    assert json.loads((folder / "provenance.json").read_text())["settings"]["options"] == {
+        "n": 40,
+        "width": 2,
+        "depth": 2,
+    }
+
+
+def test_inspect_what_a_run_found(tmp_path):
+    (tmp_path / "some.toml").write_text(
+        """
+        name = "some"
+        repeats = 1
+        [[problems]]
+        name = "circles"
+        label = "small circles"
+        options = { n = 40, width = 2, depth = 2 }
+        [[solvers]]
+        name = "lbfgs"
+        [stop]
+        max_iterations = 3
+        """
+    )
+    store = ("--store", tmp_path / "s.sqlite")
+    assert call("run", tmp_path / "some.toml", *store, "--no-report").exit_code == 0
+    done = call("inspect", "some/small circles/lbfgs", *store)
+    assert done.exit_code == 0, done.output
+    assert "At lbfgs on numpy:cpu float64, 3 iterations." in done.stdout
+    fails(
+        2, "unknown problem in run 'some' (give RUN/PROBLEM/SOLVER): 'circle'", "inspect", "some/circle/lbfgs", *store
+    )
+    fails(2, "did you mean 'lbfgs'?", "inspect", "some/small circles/lbfg", *store)
+    fails(2, "unknown run 'somme'; did you mean 'some'?", "inspect", "somme/a/b", *store)
+    fails(2, "options are for problems", "inspect", "some/small circles/lbfgs", "-o", "n=3", *store)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "arguments"),
+    [
+        ("unknown problem or preset 'spiral'; did you mean 'spirals'?", ("spiral",)),
+        ("unknown option of problem 'circles': 'widht'; did you mean 'width'?", ("circles", "-o", "widht=3")),
+        ("option 'width' is not of the form key=value", ("circles", "-o", "width")),
+        ("unknown solver 'lbfg'; did you mean 'lbfgs'?", ("circles", "--train", "lbfg")),
+        ("solver 'optax-adam' does not run on 'numpy'", ("circles", "--train", "optax-adam")),
+        ("is a network without data; name a problem to train", ("parabolic-cifar10", "--train", "lbfgs")),
+        ("has no network to inspect", ("tests-bowl", "--plugin", PLUGIN)),
+        ("unknown backend 'nump'", ("circles", "--train", "lbfgs", "--backend", "nump")),
+    ],
+)
+def test_mistakes_in_inspect(sentence, arguments):
+    fails(2, sentence, "inspect", *arguments)
+
+
+def test_study(tmp_path):
+    file = tmp_path / "plane.toml"
+    file.write_text('kind = "phase-plane"\nname = "plane"\ntitle = "A plane"\nwidth = "column"\n')
+    done = call("study", file)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[-1] == f"Captions: {tmp_path / 'plane' / 'figures.md'}"
+    assert (tmp_path / "plane" / "figures" / "phase-plane.svg").is_file()
+    assert (tmp_path / "plane" / "figures.md").read_text().startswith("# A plane")
+    fails(2, "unknown kind of study", "study", write_text(tmp_path / "b.toml", 'kind = "x"\nname = "b"'))
+    fails(2, "no study file", "study", tmp_path / "none.toml")
+    fails(1, "cannot write the figures", "study", file, "--output", file / "x")
+
+
+def write_text(path, text):
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("command", ["list", "run", "report", "export", "inspect", "study", "doctor", "completion"])
 def test_help_has_examples(command):
     text = call(command, "--help").stdout
     assert f"  nmdl-bench {command}" in text.partition("Examples:")[2]

@@ -35,7 +35,8 @@ class Controls:
     time : float
         Final time.
     nodes : tuple of float
-        Fractions of a step at which controls are read. A jump at a step's end is seen from inside the step.
+        Fractions of a step at which controls are read. A jump at a step's end is seen from inside the step; where
+        there is a single node, constant controls are read at the step's middle.
     """
 
     kind: str

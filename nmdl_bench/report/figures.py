@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from nmdl_bench.contracts import unknown
 from nmdl_bench.report import style, words
 from nmdl_bench.report.accuracy import accuracy_data, draw_accuracy
+from nmdl_bench.report.architectures import architecture_data, draw_architectures
 from nmdl_bench.report.curves import curve_data, draw_curves
 from nmdl_bench.report.frames import RunData
 from nmdl_bench.report.profiles import draw_profiles, profile_data
@@ -24,6 +25,7 @@ KINDS: dict[str, Callable[[pd.DataFrame, Styles, Width], Figure]] = {
     "backends": draw_ratios,
     "profile": draw_profiles,
     "accuracy": draw_accuracy,
+    "architectures": draw_architectures,
 }
 """Figures that ``[report] figures`` may name, and what draws them."""
 _PROBLEMS_A_FIGURE = 4
@@ -73,7 +75,13 @@ def plan(data: RunData, summary: Summary) -> list[Planned]:
     for name in names:
         if name not in KINDS:
             raise unknown("figure in [report] figures:", name, KINDS)
-    makers = {"loss": _loss, "backends": _backends, "profile": _profile, "accuracy": _accuracy}
+    makers = {
+        "loss": _loss,
+        "backends": _backends,
+        "profile": _profile,
+        "accuracy": _accuracy,
+        "architectures": _architectures,
+    }
     return [figure for name in names for figure in makers[name](data, summary) if len(figure.data)]
 
 
@@ -152,6 +160,21 @@ def _accuracy(data: RunData, summary: Summary) -> list[Planned]:
         f"their settings; what is not named has its default. {_peers(data)}{words.conditions(data, summary.repeats)}"
     )
     return [Planned("accuracy", frame, metric_label(summary.metric).capitalize(), caption)]
+
+
+def _architectures(data: RunData, summary: Summary) -> list[Planned]:
+    frame = pd.DataFrame() if summary.metric is None else architecture_data(data, summary.repeats, summary.metric)
+    if not len(frame):
+        return []
+    seeds = int(frame.seed.nunique())
+    over = f"medians over {seeds} seeds, with lines from the least to the greatest" if seeds > 1 else "of one seed"
+    caption = (
+        f"Architectures side by side. Left: {metric_label(str(summary.metric))} at the final iterate on the first "
+        f"backend of each, a dot a seed and a bar at the median. Middle: time of a solve (steps of the solver alone: "
+        "compilation and metrics are off the clock). Right: peak memory (on the host over what is resident after "
+        f"imports). Both: {over}. Failed runs are left out. {_peers(data)}{words.conditions(data, summary.repeats)}"
+    )
+    return [Planned("architectures", frame, "Architectures side by side", caption)]
 
 
 def _peers(data: RunData) -> str:

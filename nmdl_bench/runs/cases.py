@@ -211,12 +211,12 @@ def _refuse_twins(cases: Sequence[Case], source: str) -> None:
 
 @lru_cache(maxsize=1)
 def source_hash() -> str:
-    """SHA-256 over the package's source files, those of reports and of the command line left out."""
+    """SHA-256 over the package's source files, without those of reports, studies and the command line."""
     root = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py"), key=lambda p: p.relative_to(root).as_posix()):
         name = path.relative_to(root).as_posix()
-        if name == "cli.py" or name.startswith("report/"):
+        if name.startswith(("cli", "report/", "studies/", "diagnostics/")):
             continue
         data = path.read_bytes()
         digest.update(f"{name}\0{len(data)}\0".encode() + data)
