@@ -5,3 +5,6 @@ import os
 # two workers share two cores: thread pools of several libraries in one process would fight over them
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+
+# programs here run once or twice: compiling them well would take four times as long as compiling them at all
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")

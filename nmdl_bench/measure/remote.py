@@ -24,8 +24,8 @@ class RemoteTimer:
     Parameters
     ----------
     target : str
-        ``"module:factory"``. The factory takes ``options`` and returns the callable to time, or a pair of it and a
-        function that synchronises the device.
+        ``"module:factory"``. The factory takes ``options`` and returns the callable to time; or it and a function that
+        synchronises the device; or these and a backend, whose allocator :meth:`call_memory` asks.
     options : mapping
         Keyword arguments of the factory; what msgpack can hold.
     threads : int
@@ -36,6 +36,10 @@ class RemoteTimer:
         Folders put before ``sys.path``, where the target's module is not installed.
     time_limit : float
         Seconds that one request may take.
+    environment : mapping, optional
+        Further environment variables of the process.
+    warm : bool
+        False where the factory has warmed up all there is: the callable is not called to find out how long it takes.
 
     Raises
     ------
@@ -59,10 +63,14 @@ class RemoteTimer:
         cpus: Sequence[int] = (),
         path: Sequence[str] = (),
         time_limit: float = 300.0,
+        environment: Mapping[str, str] | None = None,
+        warm: bool = True,
     ) -> None:
         self._limit = time_limit
-        self._worker = WorkerProcess("nmdl_bench.measure.remote", threads=threads, cpus=cpus)
-        made = self._ask({"verb": "make", "target": target, "options": dict(options or {}), "path": list(path)})
+        self._worker = WorkerProcess("nmdl_bench.measure.remote", threads=threads, cpus=cpus, environment=environment)
+        made = self._ask(
+            {"verb": "make", "target": target, "options": dict(options or {}), "path": list(path), "warm": warm}
+        )
         self.first_call: float = made["first_call"]
         self.number: int = made["number"]
 
@@ -81,6 +89,14 @@ class RemoteTimer:
         """Peak of resident memory in bytes during one call, over what the process held before making the callable."""
         return int(self._ask({"verb": "memory"})["bytes"])
 
+    def call_memory(self) -> tuple[int, int | None]:
+        """Peak of resident memory in bytes during one call, over what the process held just before it.
+
+        Beside it, the peak of all that the device's allocator held, where the factory gave a backend that can tell.
+        """
+        answer = self._ask({"verb": "call_memory"})
+        return int(answer["bytes"]), answer["device"]
+
     def close(self) -> None:
         """End the process."""
         self._worker.kill()
@@ -97,6 +113,7 @@ class _Server:
 
     call: Callable[[], Any]
     synchronize: Callable[[], Any] | None = None
+    backend: Any = None
     baseline: int = 0
 
     def handle(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -106,19 +123,21 @@ class _Server:
             traceback.print_exc()
             return {"error": f"{type(error).__name__}: {error}"}
 
-    def do_make(self, target: str, options: dict[str, Any], path: list[str]) -> dict[str, Any]:
+    def do_make(self, target: str, options: dict[str, Any], path: list[str], warm: bool = True) -> dict[str, Any]:
         sys.path[:0] = path
         module, _, name = target.partition(":")
         factory = getattr(importlib.import_module(module), name)
         memory.trim()
         self.baseline = memory.rss()
         made = factory(**options)
-        self.call, self.synchronize = made if isinstance(made, tuple) else (made, None)
+        self.call, self.synchronize, self.backend = (*(made if isinstance(made, tuple) else (made,)), None, None)[:3]
+        if not warm:
+            return {"first_call": 0.0, "number": 1}
         first = clock.timed(self.call, self.synchronize).seconds
-        warm = clock.timed(self.call, self.synchronize).seconds
-        if warm < _BATCH:  # so short that a process in between would count
-            warm = min(warm, *(clock.timed(self.call, self.synchronize).seconds for _ in range(5)))
-        return {"first_call": max(first - warm, 0.0), "number": max(1, min(1000, round(_BATCH / max(warm, 1e-7))))}
+        later = clock.timed(self.call, self.synchronize).seconds
+        if later < _BATCH:  # so short that a process in between would count
+            later = min(later, *(clock.timed(self.call, self.synchronize).seconds for _ in range(5)))
+        return {"first_call": max(first - later, 0.0), "number": max(1, min(1000, round(_BATCH / max(later, 1e-7))))}
 
     def do_time(self, number: int) -> dict[str, Any]:
         def batch() -> None:
@@ -132,6 +151,16 @@ class _Server:
         memory.reset_peak()
         clock.timed(self.call, self.synchronize)
         return {"bytes": max(memory.peak() - self.baseline, 0)}
+
+    def do_call_memory(self) -> dict[str, Any]:
+        memory.trim()
+        before = memory.rss()
+        if self.backend is not None:
+            self.backend.memory_reset()
+        memory.reset_peak()
+        clock.timed(self.call, self.synchronize)
+        device = None if self.backend is None else self.backend.memory_peak()
+        return {"bytes": max(memory.peak() - before, 0), "device": device}
 
 
 if __name__ == "__main__":

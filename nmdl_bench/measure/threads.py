@@ -38,7 +38,7 @@ def thread_environment(threads: int, base: Mapping[str, str] | None = None) -> d
     """
     if threads < 1:
         raise ValueError(f"threads = {threads}: must be at least 1")
-    flags = [f for f in (base or os.environ).get("XLA_FLAGS", "").split() if not f.startswith(_XLA)]
+    flags = [f for f in (os.environ if base is None else base).get("XLA_FLAGS", "").split() if not f.startswith(_XLA)]
     if threads == 1:
         flags.append("--xla_cpu_multi_thread_eigen=false")
     flags.append(f"intra_op_parallelism_threads={threads}")

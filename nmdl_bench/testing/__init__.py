@@ -9,7 +9,7 @@ Examples
 >>> from nmdl_bench.networks.layers import Dense
 >>> from nmdl_bench.testing import check_layer, standins
 >>> for xp in [get_backend("numpy"), *standins()]:
-...     check_layer(Dense(3, 2, "tanh"), xp)
+...     check_layer(Dense(3, 2, "tanh"), xp, 3)
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ _HOME = {
     "StrictScalarBackend": "strict_scalars",
     "TorchDeviceBackend": "torch_device",
     "Trajectory": "optimizers",
+    "autodiff_references": "objectives",
     "check_autodiff": "objectives",
     "check_backend": "backends",
     "check_bad_data": "optimizers",
     "check_layer": "layers",
-    "check_loss": "layers",
+    "check_loss": "losses",
     "check_objective": "objectives",
     "check_optimizer": "optimizers",
     "check_scalars": "scalars",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nmdl_bench.testing.case import Case
+from nmdl_bench.testing.convolutions import check_convolutions, check_transforms
 from nmdl_bench.testing.errors import host_reals, require
 from nmdl_bench.testing.kernels import check_kernels
 from nmdl_bench.testing.scalars import check_scalars
@@ -47,9 +48,12 @@ def check_backend(xp: Backend) -> None:
             _slices,
             _donating,
             check_kernels,
+            check_convolutions,
+            check_transforms,
             _freshness,
             _loops,
             _scans,
+            _tables,
             _device,
         ):
             check(case)
@@ -72,6 +76,11 @@ def _data(case: Case) -> None:
     indices = xp.to_numpy(xp.asarray(np.array([2, 0, 3])))
     require(indices.dtype.kind in "iu", f"asarray of integers on {xp!r} gives {indices.dtype}")
     case.equal("asarray of a list", xp.asarray([1.0, 2.0]), np.array([1.0, 2.0]), exact=True)
+    for host in (np.array([2, 0, 3]), np.array([[0.5, 0.25]])):
+        for _ in range(2):
+            case.equal("constant", case.attempt("constant", xp.constant, host), host, exact=True)
+        host *= 2
+        case.equal("constant of another value", xp.constant(host), host, exact=True)
     case.equal("zeros", xp.zeros((2, 3)), np.zeros((2, 3)), exact=True)
     case.equal("copy", xp.copy(x), a, exact=True)
     case.equal("one_hot", xp.one_hot(xp.s.int(1), 4), np.eye(4)[1], exact=True)
@@ -81,12 +90,15 @@ def _data(case: Case) -> None:
 def _elementwise(case: Case) -> None:
     xp, a, b = case.xp, case.draw(4, 3), case.draw(4, 3)
     x, y = xp.asarray(a), xp.asarray(b)
-    for name in ("abs", "exp", "expm1", "tanh"):
+    for name in ("abs", "cos", "exp", "expm1", "sin", "tanh"):
         case.equal(name, case.attempt(name, partial(getattr(xp, name), x)), getattr(np, name)(a))
     for name in ("log", "log1p", "sqrt"):
         positive = xp.asarray(np.abs(a) + 0.5)
         expected = getattr(np, name)((np.abs(a) + 0.5).astype(xp.dtype_name).astype(np.float64))
         case.equal(name, getattr(xp, name)(positive), expected)
+    wide = np.array([-30.0, -1.0, -1e-3, -0.0, 0.5, 2.0, 30.0, -np.inf, np.inf, np.nan]).astype(xp.dtype_name)
+    erf = [math.erf(v) for v in wide]
+    case.equal("erf", case.attempt("erf", xp.erf, xp.asarray(wide)), np.array(erf))
     with np.errstate(all="ignore"):
         special = np.array([-np.inf, -1.0, -0.0, 0.0, np.inf, np.nan])
         for name in ("abs", "exp", "expm1", "log", "log1p", "sqrt", "tanh"):
@@ -112,6 +124,12 @@ def _reductions(case: Case) -> None:
         case.equal(f"sum over axis {axis}", xp.sum(x, axis=axis), a.sum(axis))
         case.equal(f"sum over axis {axis}, kept,", xp.sum(x, axis=axis, keepdims=True), a.sum(axis, keepdims=True))
         case.equal(f"max over axis {axis}, kept,", xp.max(x, axis=axis, keepdims=True), a.max(axis, keepdims=True))
+    c = case.draw(2, 3, 4, 5)
+    image = xp.asarray(c)
+    for axes in ((2, 3), (0, 2, 3)):
+        case.equal(f"sum over axes {axes}", xp.sum(image, axis=axes), c.sum(axes))
+        kept = xp.sum(image, axis=axes, keepdims=True)
+        case.equal(f"sum over axes {axes}, kept,", kept, c.sum(axes, keepdims=True))
     case.scalar("dot", case.attempt("dot", lambda: xp.dot(p, q)), u @ v)
     case.scalar("total", xp.total(x), a.sum())
     case.scalar("norm_inf", xp.norm_inf(p), np.abs(u).max())
@@ -138,12 +156,19 @@ def _slices(case: Case) -> None:
         "a slice of a vector, reshaped,", xp.reshape(flat[3:9], (2, 3)), a.ravel()[3:9].reshape(2, 3), exact=True
     )
     case.equal("a column", x[:, 1], a[:, 1], exact=True)
+    c = case.draw(2, 3, 4)
+    turned = case.attempt("permute_dims", xp.permute_dims, xp.asarray(c), (1, 2, 0))
+    case.equal("permute_dims", turned, c.transpose(1, 2, 0), exact=True)
+    case.equal("permute_dims, reshaped,", xp.reshape(turned, (12, 2)), c.transpose(1, 2, 0).reshape(12, 2), exact=True)
+    d = case.draw(4, 5)
+    case.equal("a product of stacked matrices with one", xp.asarray(c) @ xp.asarray(d), c @ d)
 
 
 def _donating(case: Case) -> None:
     """Each verb with host and backend scalars; only the named argument may change."""
     xp = case.xp
     u, v, A, B, C, r, c = (case.draw(*shape) for shape in ((6,), (6,), (4, 3), (4, 2), (2, 3), (3,), (4,)))
+    T = case.draw(2, 4, 3)
     cases: list[tuple[str, int, tuple[Any, ...], np.ndarray]] = [
         ("axpy", 2, (1.5, u, v), 1.5 * u + v),
         ("aypx", 2, (1.5, u, v), 1.5 * v + u),
@@ -151,6 +176,7 @@ def _donating(case: Case) -> None:
         ("scale", 1, (1.5, u), 1.5 * u),
         ("addmm", 0, (A, B, C), A + B @ C),
         ("set_row", 0, (A, 2, r), np.concatenate([A[:2], r[None], A[3:]])),
+        ("set_row", 0, (T, 1, A), np.stack([T[0], A])),
         ("set_column", 0, (A, 1, c), np.stack([A[:, 0], c, A[:, 2]], axis=1)),
     ]
     for verb, donated, args, expected in cases:
@@ -177,7 +203,19 @@ def _freshness(case: Case) -> None:
         ("affine", lambda x, y, k: xp.affine(x, y, k)),
         ("act_tanh_derivative", lambda x, y, k: xp.act_tanh_derivative(x, y)),
         ("act_relu_derivative", lambda x, y, k: xp.act_relu_derivative(x, y)),
+        ("act_leaky_relu_derivative", lambda x, y, k: xp.act_leaky_relu_derivative(x, y, 0.25)),
         ("act_softplus_derivative", lambda x, y, k: xp.act_softplus_derivative(x, y)),
+        ("act_smoothed_relu", lambda x, y, k: xp.act_smoothed_relu(x, 0.5)),
+        ("act_smoothed_relu_derivative", lambda x, y, k: xp.act_smoothed_relu_derivative(x, y, 0.5)),
+        ("act_silu", lambda x, y, k: xp.act_silu(x)),
+        ("act_silu_derivative", lambda x, y, k: xp.act_silu_derivative(x, y)),
+        ("act_gelu", lambda x, y, k: xp.act_gelu(x)),
+        ("act_gelu_derivative", lambda x, y, k: xp.act_gelu_derivative(x, y)),
+        ("sin", lambda x, y, k: xp.sin(x)),
+        ("cos", lambda x, y, k: xp.cos(x)),
+        ("erf", lambda x, y, k: xp.erf(x)),
+        ("avg_pool2d by 1", lambda x, y, k: xp.avg_pool2d(xp.reshape(x, (1, 1, 4, 4)), 1)),
+        ("avg_pool2d_transpose by 1", lambda x, y, k: xp.avg_pool2d_transpose(xp.reshape(x, (1, 1, 4, 4)), 1)),
         ("take", lambda x, y, k: xp.take(x, xp.asarray(np.arange(4)))),
     ]
     for name, make in makers:
@@ -259,6 +297,8 @@ def _scans(case: Case) -> None:
         gradients.insert(0, (ys[j].T @ zs[-1], ys[j].sum(0)))
         zs.append(zs[-1] @ K[j].T + ys[j])
 
+    y, _ = case.attempt("scan, unrolled,", lambda: xp.scan(step, xp.asarray(y0), theta, unroll=True))
+    case.equal("scan, unrolled,", y, ys[-1])
     y, tape = case.attempt("scan", lambda: xp.scan(step, xp.asarray(y0), theta))
     case.equal("scan", y, ys[-1])
     z, blocks = case.attempt(
@@ -283,6 +323,32 @@ def _scans(case: Case) -> None:
     table = xp.asarray(K[:, 0])
     got = xp.scan(lambda y, i: (y + xp.column_sum(xp.take(table, i)), None), xp.zeros((2,)), xp.asarray(order))[0]
     case.equal("scan over an index matrix", got, K[order.ravel(), 0].sum(0))
+
+
+def _tables(case: Case) -> None:
+    """``loop``: integers of a table that index, and enter into arithmetic and choices."""
+    xp, s, T, u = case.xp, case.xp.s, case.draw(3, 2, 2), case.draw(2)
+    table = np.array([[0, 1], [2, 0], [1, 2], [2, 2]])
+
+    def body(carry: Any, row: Any) -> Any:
+        S, total = carry
+        i, j = row
+        weight = s.where(i == j, s.const(2.0), s.real(2 * i - j + 1))
+        S = xp.set_row(S, i, S[j, ...] * weight + xp.constant(u))
+        return S, xp.axpy(1.0, xp.one_hot(j, 3), total)
+
+    S, total = T.copy(), np.zeros(3)
+    for i, j in table:
+        S[i] = S[j] * (2.0 if i == j else 2 * i - j + 1) + u
+        total[j] += 1
+    apply = xp.compile(lambda S, total: xp.loop(body, (S, total), table))
+    for _ in range(2):  # a constant made inside a compiled function must not outlive it
+        got = case.attempt("loop", apply, xp.asarray(T), xp.zeros((3,)))
+        case.equal("loop's rows", got[0], S)
+        case.equal("loop's count", got[1], total)
+    case.equal("constant after a loop that used it", xp.constant(u) * 1.0, u, exact=True)
+    nothing = xp.loop(lambda x, row: xp.scale(2.0, x), xp.asarray(u), np.zeros((0, 2), dtype=int))
+    case.equal("loop over an empty table", nothing, u, exact=True)
 
 
 def _recording(case: Case) -> None:

@@ -36,10 +36,10 @@ class Case:
     def scalar(self, what: str, got: Any, expected: float) -> None:
         require_close(f"{what} on {self.xp!r}", host_reals(self.xp, [got])[0], expected, self.tolerance)
 
-    def attempt(self, what: str, call: Callable[[], Any]) -> Any:
-        """The value of ``call``; what it raises becomes a sentence."""
+    def attempt(self, what: str, call: Callable[..., Any], *args: Any) -> Any:
+        """The value of ``call(*args)``; what it raises becomes a sentence."""
         try:
-            return call()
+            return call(*args)
         except CheckError:
             raise
         except Exception as error:

@@ -21,6 +21,7 @@ from nmdl_bench.contracts import NmdlError
 from nmdl_bench.testing.trees import tree_map
 
 _UFUNC_OPTIONS = {"out", "dtype", "casting"}
+_SUBMODULES = {"fft", "linalg"}
 _DATA_DEPENDENT = {"nonzero", "argwhere", "flatnonzero", "unique", "extract", "count_nonzero"}
 
 
@@ -157,26 +158,33 @@ class CupyChecker:
 
     # ------------------------------------------------------------------------------------------ functions
     def __getattr__(self, name: str) -> Any:
-        try:
-            real = getattr(self._real, name)
-        except AttributeError:
-            raise CupyCallError(f"cupy {self._real.__version__} has no {name!r}") from None
-        if isinstance(real, type) or not callable(real):
-            return real  # dtype, float64, newaxis, pi
-        if isinstance(real, self._real.ufunc):
-            return self._checked(name, lambda args, options: _check_ufunc(name, real, args, options))
-        signature = inspect.signature(real)
-        return self._checked(name, lambda args, options: _bind(f"cupy.{name}", signature, args, options))
+        if name in _SUBMODULES:
+            return _Submodule(self, f"cupy.{name}", getattr(self._real, name), getattr(np, name))
+        return self.checked("cupy", self._real, np, name)
 
-    def _checked(self, name: str, check: Callable[[tuple[Any, ...], dict[str, Any]], None]) -> Callable[..., Any]:
+    def checked(self, module: str, real: Any, host: Any, name: str) -> Any:
+        """``module.name``, computed by ``host``'s function of that name under the signature of the ``real`` one."""
+        try:
+            function = getattr(real, name)
+        except AttributeError:
+            raise CupyCallError(f"{module} {self._real.__version__} has no {name!r}") from None
+        if isinstance(function, type) or not callable(function):
+            return function  # dtype, float64, newaxis, pi
+        full = f"{module}.{name}"
+        is_ufunc = isinstance(function, self._real.ufunc)
+        signature = None if is_ufunc else inspect.signature(function)
+
         def call(*args: Any, **options: Any) -> Any:
-            check(args, options)
+            if signature is None:
+                _check_ufunc(full, function, args, options)
+            else:
+                _bind(full, signature, args, options)
             if name in _DATA_DEPENDENT:
                 self.waits[name] += 1
             options.pop("blocking", None)
-            args, options = self.host(args, f"cupy.{name}"), self.host(options, f"cupy.{name}")
+            args, options = self.host(args, full), self.host(options, full)
             with np.errstate(all="ignore"):
-                return self._device(getattr(np, name)(*args, **options))
+                return self._device(getattr(host, name)(*args, **options))
 
         call.__name__ = name
         return call
@@ -247,6 +255,16 @@ class CupyChecker:
         return value
 
 
+class _Submodule:
+    """A submodule of the library over the one of NumPy or SciPy that computes the same."""
+
+    def __init__(self, checker: CupyChecker, name: str, real: Any, host: Any) -> None:
+        self._checker, self._name, self._real, self._host = checker, name, real, host
+
+    def __getattr__(self, name: str) -> Any:
+        return self._checker.checked(self._name, self._real, self._host, name)
+
+
 class _Cuda:
     """What :class:`~nmdl_bench.backends.cupy.CupyBackend` uses of ``cupy.cuda``: one device that is always there."""
 
@@ -268,11 +286,11 @@ class _Cuda:
 def _check_ufunc(name: str, real: Any, args: tuple[Any, ...], options: dict[str, Any]) -> None:
     wrong = set(options) - _UFUNC_OPTIONS
     if wrong:
-        raise CupyCallError(f"cupy.{name} is a ufunc and takes no {', '.join(sorted(wrong))}")
+        raise CupyCallError(f"{name} is a ufunc and takes no {', '.join(sorted(wrong))}")
     if not real.nin <= len(args) <= real.nargs:
-        raise CupyCallError(f"cupy.{name} takes {real.nin} to {real.nargs} arguments, not {len(args)}")
+        raise CupyCallError(f"{name} takes {real.nin} to {real.nargs} arguments, not {len(args)}")
     if not any(isinstance(arg, DeviceArray) for arg in args):
-        raise CupyCallError(f"cupy.{name} gets no device array but {args!r}; use xp.s for scalars")
+        raise CupyCallError(f"{name} gets no device array but {args!r}; use xp.s for scalars")
 
 
 def _bind(name: str, signature: inspect.Signature, args: tuple[Any, ...], options: dict[str, Any]) -> None:
@@ -299,4 +317,9 @@ def _documented_signature(name: str, method: Any) -> inspect.Signature | None:
 
 def checked_cupy(dtype: str = "float64") -> CupyBackend:
     """The CuPy backend over a fresh :class:`CupyChecker`, reachable as ``xp.cp``."""
-    return CupyBackend("cuda:0", dtype, module=CupyChecker())
+    import cupyx.scipy.special
+    import scipy.special
+
+    checker = CupyChecker()
+    special = _Submodule(checker, "cupyx.scipy.special", cupyx.scipy.special, scipy.special)
+    return CupyBackend("cuda:0", dtype, module=checker, special=special)

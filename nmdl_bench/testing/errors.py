@@ -22,8 +22,8 @@ def require(holds: Any, sentence: str) -> None:
         raise CheckError(sentence)
 
 
-def deviation(got: Any, expected: Any) -> float:
-    """Largest absolute difference by the largest absolute value expected, or by 1 where that is zero.
+def deviation(got: Any, expected: Any, least: float = 0.0) -> float:
+    """Largest absolute difference by the largest absolute value expected (at least ``least``), or by 1 where that is 0.
 
     Infinite where shapes differ, or NaN and infinities stand in other places.
     """
@@ -33,16 +33,16 @@ def deviation(got: Any, expected: Any) -> float:
         return float("inf")
     if not finite.any():
         return 0.0
-    scale = np.abs(expected[finite]).max() or 1.0
+    scale = max(np.abs(expected[finite]).max(), least) or 1.0
     error = np.abs(got[finite] - expected[finite]).max() / scale
     return float(error) if np.isfinite(error) else float("inf")
 
 
-def require_close(what: str, got: Any, expected: Any, tolerance: float) -> None:
+def require_close(what: str, got: Any, expected: Any, tolerance: float, least: float = 0.0) -> None:
     """Raise :class:`CheckError` where :func:`deviation` is over ``tolerance``."""
     got, expected = np.asarray(got), np.asarray(expected)
     require(got.shape == expected.shape, f"{what} has shape {got.shape} instead of {expected.shape}")
-    error = deviation(got, expected)
+    error = deviation(got, expected, least)
     require(
         error <= tolerance,
         f"{what} is off by a relative {error:.3g}, more than {tolerance:.3g}: "

@@ -60,8 +60,10 @@ def _assign(target: torch.Tensor, value: Any) -> torch.Tensor:
 
 
 def _view(x: torch.Tensor, key: Any) -> torch.Tensor:
-    dim = 0
-    for k in key if isinstance(key, tuple) else (key,):
+    dim, keys = 0, key if isinstance(key, tuple) else (key,)
+    if keys and keys[-1] is Ellipsis:
+        keys = keys[:-1]
+    for k in keys:
         if isinstance(k, bool) or not isinstance(k, int | slice):
             kind = type(k).__name__
             raise HiddenSynchronisationError(

@@ -1,17 +1,19 @@
-"""``check_layer`` and ``check_loss``: derivatives by hand against finite differences, each other and autodiff."""
+"""``check_layer``: derivatives by hand against finite differences, each other and automatic differentiation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nmdl_bench.contracts import ConfigurationError, Layer, Loss
-from nmdl_bench.testing.errors import host_reals, require, require_close, tolerance
-from nmdl_bench.testing.references import LIBRARIES, autodiff_backend, gradient, linearise
-from nmdl_bench.testing.taylor import check_adjoint, check_symmetric_psd, check_taylor
-from nmdl_bench.testing.trees import tree_map
+from nmdl_bench.contracts import ConfigurationError, Layer
+from nmdl_bench.testing import errors
+from nmdl_bench.testing.compiled_layer import CompiledLayer, Found, host
+from nmdl_bench.testing.errors import require, require_close
+from nmdl_bench.testing.references import chosen, layer_derivatives
+from nmdl_bench.testing.taylor import ROUND_OFF, check_adjoint, check_second_order, check_taylor
+from nmdl_bench.testing.trees import flat
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -20,235 +22,203 @@ Host = Any
 """A tree of NumPy arrays."""
 
 
+class Direction(NamedTuple):
+    """Of the parameters and the input."""
+
+    theta: Host
+    Y: np.ndarray
+
+
+class _Case(NamedTuple):
+    """One point of one layer: what every part of the check reads."""
+
+    name: str
+    evaluate: CompiledLayer
+    theta: Host
+    Y: np.ndarray
+    aux: Host
+    tolerance: float
+    smooth: bool
+
+    def moved(self, along: Direction, t: float) -> tuple[Host, np.ndarray, Host]:
+        theta = {key: block + t * along.theta[key] for key, block in self.theta.items()}
+        return theta, self.Y + t * along.Y, self.aux
+
+
 def check_layer(
     layer: Layer,
     xp: Backend,
-    features: int | None = None,
+    shape: int | tuple[int, ...] | None = None,
     samples: int = 5,
     autodiff: Sequence[str] | None = None,
     seed: int = 0,
+    aux: Host = None,
+    tolerance: float | None = None,
+    smooth: bool = True,
 ) -> None:
-    """Check a layer's shapes, tape, ``jvp`` and ``vjp`` at random parameters and features.
+    """Check a layer's shapes, tapes, first and second derivatives at random parameters and features.
 
-    Taylor remainders (float64 only), the adjoint identity, the variants without input, tapes and arguments left as
-    they were, and automatic differentiation.
+    Taylor remainders of first and second order (float64 only), the adjoint identity, the symmetry of second
+    derivatives, the variants without input, tapes and arguments left as they were, and automatic differentiation.
+    Without ``aux`` the check is done in training mode, again with statistics of other samples where the layer has
+    any, and again with what it draws where it draws.
 
     Parameters
     ----------
     layer : Layer
-        What to check.
+        What to check; hashable.
     xp : Backend
         Where.
-    features : int, optional
-        Columns of the input; by default ``layer.inputs`` or ``layer.width``.
+    shape : int or tuple of int, optional
+        Of one sample's input: (features,) or (channels, height, width); by default ``layer.inputs`` or
+        ``layer.width`` features.
     samples : int
         Rows of the input.
     autodiff : sequence of str, optional
         Libraries (``"torch"``, ``"jax"``) to compare with; by default ``xp``'s own where it is one of them.
     seed : int
         Draws parameters, features and directions.
+    aux : tree of array_like, optional
+        Masks or statistics on the host, see :class:`~nmdl_bench.contracts.Layer`.
+    tolerance : float, optional
+        Relative; by default 1e-12 in float64 and 1e-4 in float32. Ten times the tolerance of iterations inside.
+    smooth : bool
+        False where second derivatives may jump near the point: Taylor remainders of second order are left out then,
+        and those of ``vjp``.
 
     Raises
     ------
     CheckError
         A check fails; the sentence says which.
     """
-    if features is None:
-        features = getattr(layer, "inputs", None) or getattr(layer, "width", None)
-    if features is None:
-        raise ConfigurationError(f"{layer!r} has neither inputs nor width; give check_layer its number of features")
+    shape = _sample_shape(layer, shape)
     rng = np.random.Generator(np.random.Philox(seed))
-    name, tol = f"{layer!r} on {xp!r}", tolerance(xp, 1e-12, 1e-4)
-
-    def draw(shape: Any) -> np.ndarray:
-        return rng.standard_normal(shape).astype(np.float32).astype(np.float64)
-
-    theta = {key: np.asarray(block, np.float32).astype(np.float64) for key, block in layer.init(rng).items()}
-    shapes = {key: block.shape for key, block in theta.items()}
+    drawn = layer.init(rng)
+    shapes = {key: block.shape for key, block in drawn.items()}
     require(shapes == dict(layer.shapes()), f"{layer!r} draws blocks of shapes {shapes} but declares {layer.shapes()}")
-    Y = draw((samples, features))
-    dtheta, dY = {key: draw(shape) for key, shape in shapes.items()}, draw(Y.shape)
-    evaluate = _Layer(layer, xp)
+    theta = {key: np.asarray(drawn[key], np.float32).astype(np.float64) for key in layer.shapes()}
+    Y, other = _draw(rng, (samples, *shape)), _draw(rng, (samples, *shape))
+    evaluate = CompiledLayer(layer, xp)
+    tol = errors.tolerance(xp, 1e-12, 1e-4) if tolerance is None else tolerance
 
-    with xp.scope():
-        A, before = evaluate.forward(theta, Y)
-        W = draw(A.shape)
-        Jv = evaluate.jvp(theta, before, dtheta, dY)
-        blocks, JTW = evaluate.vjp(theta, before, W)
-        # a tape may be used any number of times, in any order
-        require_close(f"{name}: a second jvp on the same tape", evaluate.jvp(theta, before, dtheta, dY), Jv, 0.0)
-        again, input_again = evaluate.vjp(theta, before, W)
-        require_close(f"{name}: a second vjp on the same tape", _flat((again, input_again)), _flat((blocks, JTW)), 0.0)
-        require(
-            {key: g.shape for key, g in blocks.items()} == shapes,
-            f"{name}: vjp gives blocks {list(blocks)}, not {shapes}",
+    modes = {"": aux}
+    if aux is None:
+        with xp.scope():
+            if (statistics := evaluate.statistics(theta, other)) is not None:
+                same = evaluate.forward(theta, Y, evaluate.statistics(theta, Y))[0]
+                what = f"{layer!r} on {xp!r}: forward with the statistics of the very samples"
+                require_close(what, same, evaluate.forward(theta, Y, None)[0], tol)
+        modes[" with statistics of others"] = statistics
+        modes[" with what it draws"] = layer.draw(rng, samples, shape)
+    for mode, given in modes.items():
+        if not mode or given is not None:
+            case = _Case(f"{layer!r}{mode} on {xp!r}", evaluate, theta, Y, given, tol, smooth)
+            _check_at(case, chosen(autodiff, xp), rng)
+
+
+def _sample_shape(layer: Any, shape: int | tuple[int, ...] | None) -> tuple[int, ...]:
+    if shape is None:
+        shape = getattr(layer, "inputs", None) or getattr(layer, "width", None)
+    if shape is None:
+        raise ConfigurationError(
+            f"{layer!r} has neither inputs nor width; give check_layer its number of features or one sample's shape"
         )
-        check_adjoint(name, Jv, W, _flat((dtheta, dY)), _flat((blocks, JTW)), tol)
+    return (shape,) if isinstance(shape, int) else tuple(shape)
 
-        _check_opening(name, evaluate, (theta, before, dtheta, Y), W, blocks, tol)
+
+def _draw(rng: np.random.Generator, shape: Any) -> np.ndarray:
+    return rng.standard_normal(shape).astype(np.float32).astype(np.float64)
+
+
+def _check_at(case: _Case, libraries: Sequence[str], rng: np.random.Generator) -> None:
+    name, evaluate, theta, Y, aux, tol, _ = case
+    layer, xp = evaluate.layer, evaluate.xp
+    u, v = (Direction({key: _draw(rng, b.shape) for key, b in theta.items()}, _draw(rng, Y.shape)) for _ in range(2))
+    with xp.scope():
+        A, tape = evaluate.forward(theta, Y, aux)
+        declared = (Y.shape[0], *layer.output(Y.shape[1:]))
+        require(A.shape == declared, f"{name}: output {A.shape} where output() declares {declared}")
+        Z, dZ = _draw(rng, A.shape), _draw(rng, A.shape)
+        found = _check_tapes(case, tape, (u, Z, dZ))
+        check_adjoint(name, found.jvp, Z, flat(u), found.vjp, tol)
+        require_close(f"{name}: dvjp's own Z against vjp's input part", found.Zin, found.vjp[-Y.size :], tol)
+        symmetric = [evaluate.derivatives(theta, tape, along, Z, 0 * dZ).dvjp for along in (u, v)]
+        _check_symmetry(name, symmetric, (flat(u), flat(v)), tol)
+        _check_opening(case, tape, u, Z, dZ)
         if xp.dtype_name == "float64":
-            at = lambda t: evaluate.forward(_move(theta, dtheta, t), Y + t * dY)[0]  # noqa: E731
-            check_taylor(name, at, A, Jv)
-
-    for library in _chosen(autodiff, xp):
-        expected = _layer_reference(library, layer, theta, Y, dtheta, dY, W)
+            _check_remainders(case, u, (A, Z, dZ), found, symmetric[0])
+    for library in libraries:
+        expected = layer_derivatives(library, layer, (theta, Y, aux), u, Z, dZ)
         require_close(f"{name}: forward against {library}", A, expected["forward"], tol)
-        require_close(f"{name}: jvp against {library}'s", Jv, expected["jvp"], tol)
-        for key, block in blocks.items():
-            require_close(f"{name}: vjp's {key} against {library}'s", block, expected[key], tol)
-        require_close(f"{name}: vjp's input part against {library}'s", JTW, expected["input"], tol)
+        require_close(f"{name}: jvp against {library}'s", found.jvp, expected["jvp"], tol)
+        for quantity in ("vjp", "dvjp"):
+            # some parts are zero but for round-off, such as that of a bias before batch normalisation
+            least = 1e-2 * float(np.abs(expected[quantity]).max(initial=0.0))
+            parts = (_parts(case, a) for a in (getattr(found, quantity), expected[quantity]))
+            for part, got, value in zip((*theta, "input part"), *parts):
+                require_close(f"{name}: {quantity}'s {part} against {library}'s", got, value, tol, least)
 
 
-def _check_opening(name: str, evaluate: _Layer, at: tuple[Any, ...], W: Any, blocks: Host, tol: float) -> None:
+def _parts(case: _Case, a: np.ndarray) -> list[np.ndarray]:
+    return np.split(a, np.cumsum([block.size for block in case.theta.values()]))
+
+
+def _check_tapes(case: _Case, tape: Any, at: tuple[Any, ...]) -> Found:
+    """A tape may be used any number of times, in any order, and no use changes it."""
+    name, evaluate, before = case.name, case.evaluate, host(case.evaluate.xp, tape)
+    found, again = (evaluate.derivatives(case.theta, tape, *at) for _ in range(2))
+    for quantity, first, second in (
+        *zip(Found._fields, found, again),
+        ("vjp", found.vjp, found.vjp_again),
+        ("dvjp", found.dvjp, found.dvjp_again),
+    ):
+        require_close(f"{name}: a second {quantity} on the same tape", second, first, 0.0)
+    require_close(f"{name}: the tape, after other uses,", host(evaluate.xp, tape), before, 0.0)
+    require_close(f"{name}: jvp with keep=True", found.kept, found.jvp, case.tolerance)
+    return found
+
+
+def _check_symmetry(name: str, products: list[np.ndarray], along: tuple[np.ndarray, np.ndarray], tol: float) -> None:
+    """``<D_u, v> = <D_v, u>`` for the derivative ``D_u`` of ``vjp`` along u, Z fixed: second derivatives of <Z, F>."""
+    (Du, Dv), (u, v) = products, along
+    left, right = float(Du @ v), float(Dv @ u)
+    scale = float(np.linalg.norm(Du) * np.linalg.norm(v) + np.linalg.norm(Dv) * np.linalg.norm(u))
+    require(
+        abs(left - right) <= tol * scale,
+        f"{name}: dvjp gives <D_u, v> = {left!r} but <D_v, u> = {right!r}: not symmetric",
+    )
+
+
+def _check_opening(case: _Case, tape: Any, u: Direction, Z: np.ndarray, dZ: np.ndarray) -> None:
     """The variants for a layer whose input is data. One that refuses to stand there says so by a ConfigurationError."""
-    theta, tape, dtheta, Y = at
+    name, evaluate, theta, Y, _, tol, _ = case
     try:
-        alone = evaluate.jvp(theta, tape, dtheta, None)
+        alone = evaluate.opening(theta, tape, u.theta, Z, dZ)
     except ConfigurationError:
         return
-    require_close(f"{name}: jvp with dY=None", alone, evaluate.jvp(theta, tape, dtheta, np.zeros_like(Y)), tol)
-    only, nothing = evaluate.vjp(theta, tape, W, False)
-    require(nothing is None, f"{name}: vjp(inputs=False) gives an input part all the same")
-    require_close(f"{name}: vjp(inputs=False)", _flat(only), _flat(blocks), tol)
+    still = evaluate.derivatives(theta, tape, Direction(u.theta, np.zeros_like(Y)), Z, dZ)
+    parameters = slice(0, still.vjp.size - Y.size)
+    require_close(f"{name}: jvp with dY=None", alone.jvp, still.jvp, tol)
+    require_close(f"{name}: vjp(inputs=False)", alone.vjp, still.vjp[parameters], tol)
+    require_close(f"{name}: dvjp(inputs=False) after dY=None", alone.dvjp, still.dvjp[parameters], tol)
 
 
-class _Layer:
-    """A layer's functions on host trees, each compiled once."""
-
-    def __init__(self, layer: Layer, xp: Backend) -> None:
-        self.xp = xp
-        self._forward = xp.compile(lambda theta, Y: layer.forward(xp, theta, Y))
-        self._jvp = xp.compile(lambda theta, tape, dtheta, dY: layer.jvp(xp, theta, tape, dtheta, dY))
-        self._jvp_alone = xp.compile(lambda theta, tape, dtheta: layer.jvp(xp, theta, tape, dtheta, None))
-        self._vjp, self._vjp_alone = (
-            xp.compile(lambda theta, tape, Z, inputs=inputs: self._joined(layer.vjp(xp, theta, tape, Z, inputs)))
-            for inputs in (True, False)
-        )
-
-    def _joined(self, found: Any) -> Any:
-        # leaves that a scan stacked are opaque but to ravel
-        blocks, dY = found
-        return {key: self.xp.ravel([block]) for key, block in blocks.items()}, dY
-
-    def _device(self, tree: Host) -> Any:
-        return tree_map(self.xp.asarray, tree)
-
-    def forward(self, theta: Host, Y: np.ndarray) -> tuple[np.ndarray, Any]:
-        device_theta, device_Y = self._device(theta), self.xp.asarray(Y)
-        A, tape = self._forward(device_theta, device_Y)
-        host = self.xp.to_numpy(A)
-        left = tree_map(self.xp.to_numpy, (device_theta, device_Y))
-        require_close(f"on {self.xp!r}: arguments of forward afterwards", _flat(left), _flat((theta, Y)), self.xp.eps)
-        return host, tape
-
-    def jvp(self, theta: Host, tape: Any, dtheta: Host, dY: np.ndarray | None) -> np.ndarray:
-        args = (self._device(theta), tape, self._device(dtheta))
-        return self.xp.to_numpy(self._jvp_alone(*args) if dY is None else self._jvp(*args, self.xp.asarray(dY)))
-
-    def vjp(self, theta: Host, tape: Any, Z: np.ndarray, inputs: bool = True) -> tuple[Host, np.ndarray | None]:
-        apply = self._vjp if inputs else self._vjp_alone
-        blocks, dY = apply(self._device(theta), tape, self.xp.asarray(Z))
-        found = {key: self.xp.to_numpy(blocks[key]).reshape(block.shape) for key, block in theta.items()}
-        return found, None if dY is None else self.xp.to_numpy(dY)
-
-
-def _layer_reference(
-    library: str, layer: Layer, theta: Host, Y: Any, dtheta: Host, dY: Any, W: Any
-) -> dict[str, np.ndarray]:
-    xp = autodiff_backend(library)
-    sizes = {key: block.size for key, block in theta.items()}
-
-    def output(flat: Any) -> Any:
-        blocks, start = {}, 0
-        for key, size in sizes.items():
-            blocks[key] = xp.reshape(flat[start : start + size], theta[key].shape)
-            start += size
-        return layer.forward(xp, blocks, xp.reshape(flat[start:], Y.shape))[0]
-
-    def evaluate(x: Any, v: Any, w: Any) -> tuple[Any, Any, Any]:
-        value, push, pull = linearise(library, output, x)
-        return value, push(v), pull(w)
-
-    x, v, w = (xp.asarray(a) for a in (_flat((theta, Y)), _flat((dtheta, dY)), W))
-    forward, Jv, JTw = map(xp.to_numpy, xp.compile(evaluate)(x, v, w))
-    pieces = np.split(JTw, np.cumsum(list(sizes.values())))
-    expected = {key: piece.reshape(theta[key].shape) for key, piece in zip(sizes, pieces)}
-    return expected | {"forward": forward, "jvp": Jv, "input": pieces[-1].reshape(Y.shape)}
-
-
-def check_loss(
-    loss: Loss, xp: Backend, samples: int = 5, classes: int = 3, autodiff: Sequence[str] | None = None, seed: int = 0
+def _check_remainders(
+    case: _Case, u: Direction, at: tuple[np.ndarray, np.ndarray, np.ndarray], found: Found, curved: np.ndarray
 ) -> None:
-    """Check a loss's value, gradient and Hessian product at random outputs and one-hot targets.
+    """Taylor remainders of ``F``, of its pull-back along a moving Z, and of ``<Z, F>`` with its second derivative."""
+    name, evaluate, A, Z, dZ = case.name, case.evaluate, *at
+    floor = max(ROUND_OFF, case.tolerance)
 
-    Parameters
-    ----------
-    loss : Loss
-        What to check.
-    xp, samples, autodiff, seed
-        As for :func:`check_layer`.
-    classes : int
-        Columns of the output.
+    def output(t: float) -> np.ndarray:
+        return evaluate.forward(*case.moved(u, t))[0]
 
-    Raises
-    ------
-    CheckError
-        A check fails; the sentence says which.
-    """
-    rng = np.random.Generator(np.random.Philox(seed))
-    name, tol = f"{loss!r} on {xp!r}", tolerance(xp, 1e-12, 1e-4)
-
-    def draw() -> np.ndarray:
-        return rng.standard_normal((samples, classes)).astype(np.float32).astype(np.float64)
-
-    S, V, C = draw(), draw(), np.eye(classes)[rng.integers(0, classes, samples)]
-
-    def evaluate(S: Any, C: Any, V: Any) -> tuple[Any, ...]:
-        value, tape = loss.forward(xp, S, C)
-        HV = loss.hessian(xp, tape, xp.copy(V))
-        return value, loss.grad(xp, tape), HV, loss.grad(xp, tape), loss.hessian(xp, tape, V)
-
-    compiled = xp.compile(evaluate)
-
-    def at(S: np.ndarray, V: np.ndarray = V) -> list[np.ndarray]:
-        value, *arrays = compiled(xp.asarray(S), xp.asarray(C), xp.asarray(V))
-        return [host_reals(xp, [value])[0], *map(xp.to_numpy, arrays)]
-
-    with xp.scope():
-        value, g, HV, g_again, HV_again = at(S)
-        require_close(f"{name}: a second gradient on the same tape", g_again, g, 0.0)
-        require_close(f"{name}: a second Hessian product on the same tape", HV_again, HV, 0.0)
-        check_symmetric_psd(f"{name}: Hessian", lambda V: at(S, V)[2], draw, tol)
-        if xp.dtype_name == "float64":
-            check_taylor(f"{name}: gradient", lambda t: at(S + t * V)[0], value, np.vdot(g, V))
-            check_taylor(f"{name}: Hessian", lambda t: at(S + t * V)[1], g, HV)
-
-    for library in _chosen(autodiff, xp):
-        reference = autodiff_backend(library)
-        s, c, v = (reference.asarray(a) for a in (S, C, V))
-
-        def f(s: Any, reference: Backend = reference, c: Any = c) -> Any:
-            return loss.forward(reference, s, c)[0]
-
-        def slope(s: Any, library: str = library, f: Callable[[Any], Any] = f) -> Any:
-            return gradient(library, f, s)
-
-        require_close(f"{name}: value against {library}", value, reference.to_numpy(f(s)), tol)
-        require_close(f"{name}: gradient against {library}'s", g, reference.to_numpy(slope(s)), tol)
-        require_close(
-            f"{name}: Hessian against {library}'s", HV, reference.to_numpy(linearise(library, slope, s)[1](v)), tol
+    check_taylor(f"{name}: jvp", output, A, found.jvp, floor)
+    if case.smooth:
+        check_taylor(
+            f"{name}: dvjp", lambda t: evaluate.vjp(*case.moved(u, t), Z + t * dZ), found.vjp, found.dvjp, floor
         )
-
-
-def _chosen(autodiff: Sequence[str] | None, xp: Backend) -> tuple[str, ...]:
-    return tuple(autodiff) if autodiff is not None else tuple(name for name in LIBRARIES if name == xp.library)
-
-
-def _flat(tree: Host) -> np.ndarray:
-    flat: list[np.ndarray] = []
-    tree_map(lambda a: flat.append(np.ravel(a)), tree)
-    return np.concatenate(flat)
-
-
-def _move(theta: Host, dtheta: Host, t: float) -> Host:
-    return {key: theta[key] + t * dtheta[key] for key in theta}
+        value, slope, curvature = float(np.vdot(Z, A)), float(np.vdot(Z, found.jvp)), float(np.vdot(flat(u), curved))
+        check_second_order(
+            f"{name}: dvjp to second order", lambda t: float(np.vdot(Z, output(t))), value, slope, curvature, floor
+        )

@@ -40,7 +40,8 @@ class StrictBackend(HostRecorder, EagerControl, Backend):
         self.indices = namespace.int32 if self.device == "no_x64" else namespace.int64
         self.s = ArrayScalars(namespace, self._const)
         for name in (
-            "abs", "concat", "exp", "expm1", "log", "log1p", "max", "reshape", "sqrt", "stack", "sum", "tanh", "where"
+            "abs", "concat", "conj", "cos", "exp", "expm1", "log", "log1p", "max", "permute_dims", "reshape", "sin",
+            "sqrt", "stack", "sum", "tanh", "where",
         ):  # fmt: skip
             setattr(self, name, getattr(namespace, name))
 
@@ -67,6 +68,17 @@ class StrictBackend(HostRecorder, EagerControl, Backend):
 
     def take(self, x: Array, indices: Array, axis: int = 0) -> Array:
         return self.namespace.take(x, indices, axis=axis)
+
+    def rfft2(self, Y: Array) -> Array:
+        return self.namespace.fft.rfftn(Y, axes=(-2, -1))
+
+    def irfft2(self, F: Array, size: tuple[int, int]) -> Array:
+        return self.namespace.fft.irfftn(F, s=size, axes=(-2, -1))
+
+    def erf(self, x: Array) -> Array:
+        from scipy.special import erf  # the standard has none
+
+        return self.asarray(erf(self.to_numpy(x)))
 
     def dot(self, x: Array, y: Array) -> Scalar:
         return self.namespace.vecdot(x, y)

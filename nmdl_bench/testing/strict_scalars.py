@@ -142,6 +142,36 @@ for _name in _REFUSED.split():
     setattr(StrictScalar, f"__{_name}__", _refuse(f"__{_name}__"))
 
 
+class StrictIndex(int):
+    """An integer of ``xp.loop``'s table: indexes arrays and takes ``+ - *``, but decides no branch.
+
+    It is an ``int``, since arrays take nothing else as an index; on JAX it is traced.
+    """
+
+    __hash__ = int.__hash__
+
+    def __bool__(self) -> bool:
+        if StrictScalar.inside:
+            raise ScalarError(f"the host looks at the loop's integer {int(self)} by bool(); use xp.cond or xp.s.where")
+        return int(self) != 0
+
+
+def _of_index(operation: str) -> Callable[[StrictIndex, Any], Any]:
+    def operate(self: StrictIndex, other: Any) -> Any:
+        value = getattr(int, operation)(self, other)
+        return value if value is NotImplemented else StrictIndex(value)
+
+    def compare(self: StrictIndex, other: Any) -> Any:
+        value = getattr(int, operation)(self, other)
+        return value if value is NotImplemented else StrictScalar(value, "truth")
+
+    return compare if operation.strip("_") in ("lt", "le", "gt", "ge", "eq", "ne") else operate
+
+
+for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "lt", "le", "gt", "ge", "eq", "ne"):
+    setattr(StrictIndex, f"__{_name}__", _of_index(f"__{_name}__"))
+
+
 def _value(x: Any) -> Any:
     return x.value if isinstance(x, StrictScalar) else x
 
@@ -246,9 +276,20 @@ class StrictScalarBackend(NumpyBackend):
         with _inside():
             return super().cond(_truth("cond", pred), then, else_, *args)
 
-    def scan(self, body: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, reverse: bool = False) -> Any:
+    def scan(
+        self,
+        body: Callable[[Any, Any], tuple[Any, Any]],
+        carry: Any,
+        xs: Any,
+        reverse: bool = False,
+        unroll: bool = False,
+    ) -> Any:
         with _inside():
-            return super().scan(body, carry, xs, reverse)
+            return super().scan(body, carry, xs, reverse, unroll)
+
+    def loop(self, body: Callable[[Any, tuple[Any, ...]], Any], carry: Any, table: Any) -> Any:
+        with _inside():
+            return super().loop(lambda carry, row: body(carry, tuple(StrictIndex(i) for i in row)), carry, table)
 
     def compile(self, fn: Callable[..., Any], donate: tuple[int, ...] = ()) -> Callable[..., Any]:
         def compiled(*args: Any) -> Any:

@@ -1,9 +1,10 @@
-"""What every derivative check shares: Taylor remainders and adjoint identities."""
+"""What every derivative check shares: Taylor remainders, adjoint identities, symmetry."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -11,10 +12,14 @@ from nmdl_bench.testing.errors import require
 
 STEPS = 2.0 ** -np.arange(10, 17, 2)
 """Small, so that the kink of a ReLU is seldom crossed."""
+LONG_STEPS = 2.0 ** -np.arange(5, 12, 2)
+"""For remainders of third order, which round-off covers sooner; for smooth functions only."""
 ROUND_OFF = 1e-12
 
 
-def check_taylor(what: str, f: Callable[[float], np.ndarray], f0: np.ndarray, slope: np.ndarray) -> None:
+def check_taylor(
+    what: str, f: Callable[[float], np.ndarray], f0: np.ndarray, slope: np.ndarray, floor: float = ROUND_OFF
+) -> None:
     """First-order remainders ``|f(t) - f0 - t slope|`` fall like t^2, until round-off covers them.
 
     Each quarter of the step has to divide the remainder by at least 10 (16 in the limit) at some step, and never leave
@@ -28,17 +33,45 @@ def check_taylor(what: str, f: Callable[[float], np.ndarray], f0: np.ndarray, sl
         The function along a line, of the step.
     f0, slope : np.ndarray
         Its value and derivative at 0.
+    floor : float
+        What covers a remainder, relative to the value (and at least to 1).
     """
-    floor = ROUND_OFF * max(1.0, float(np.abs(f0).max()))
-    remainders = [float(np.abs(f(t) - f0 - t * slope).max()) for t in STEPS]
+    _check_remainders(what, STEPS, lambda t: f(t) - f0 - t * slope, _covered(f0, floor), 10, 16)
+
+
+def check_second_order(
+    what: str, f: Callable[[float], float], f0: float, slope: float, curvature: float, floor: float = ROUND_OFF
+) -> None:
+    """Second-order remainders ``|f(t) - f0 - t slope - t^2/2 curvature|`` of a smooth function fall like t^3.
+
+    Parameters
+    ----------
+    what, f, f0, slope, floor
+        As for :func:`check_taylor`.
+    curvature : float
+        Second derivative at 0; a wrong one divides the remainder by 16 where 64 is right.
+    """
+    _check_remainders(
+        what, LONG_STEPS, lambda t: f(t) - f0 - t * slope - 0.5 * t**2 * curvature, _covered(f0, floor), 40, 64
+    )
+
+
+def _covered(f0: np.ndarray | float, floor: float) -> float:
+    return floor * max(1.0, float(np.abs(f0).max()))
+
+
+def _check_remainders(
+    what: str, steps: np.ndarray, remainder: Callable[[float], Any], floor: float, least: float, limit: float
+) -> None:
+    remainders = [float(np.abs(remainder(t)).max()) for t in steps]
     for coarse, fine in pairwise(remainders):
         if fine <= floor:
             return
         last = coarse / fine
     require(
-        last >= 10,
+        last >= least,
         f"{what}: Taylor remainders {', '.join(f'{r:.3g}' for r in remainders)} at steps divided by 4 "
-        "do not fall by 16: the derivative is wrong",
+        f"do not fall by {limit}: the derivative is wrong",
     )
 
 
@@ -52,10 +85,10 @@ def check_adjoint(what: str, Jv: np.ndarray, w: np.ndarray, v: np.ndarray, JTw: 
     )
 
 
-def check_symmetric_psd(
+def check_symmetric(
     what: str, product: Callable[[np.ndarray], np.ndarray], draw: Callable[[], np.ndarray], tolerance: float
-) -> None:
-    """``<H u, v> = <u, H v>`` and ``<v, H v> >= 0`` for two draws."""
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """``<H u, v> = <u, H v>`` for two draws, which are returned with their products."""
     u, v = draw(), draw()
     Hu, Hv = product(u), product(v)
     scale = float(np.linalg.norm(Hu) * np.linalg.norm(v) + np.linalg.norm(u) * np.linalg.norm(Hv))
@@ -63,6 +96,13 @@ def check_symmetric_psd(
     require(
         abs(left - right) <= tolerance * scale, f"{what}: <H u, v> = {left!r} but <u, H v> = {right!r}: not symmetric"
     )
-    for p, Hp in ((u, Hu), (v, Hv)):
+    return [(u, Hu), (v, Hv)]
+
+
+def check_symmetric_psd(
+    what: str, product: Callable[[np.ndarray], np.ndarray], draw: Callable[[], np.ndarray], tolerance: float
+) -> None:
+    """:func:`check_symmetric`, and ``<v, H v> >= 0`` for both draws."""
+    for p, Hp in check_symmetric(what, product, draw, tolerance):
         least = -tolerance * float(np.linalg.norm(p) * np.linalg.norm(Hp))
         require(np.vdot(p, Hp) >= least, f"{what}: <v, H v> = {float(np.vdot(p, Hp))!r} is negative")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 
 def tree_map(fn: Callable[[Any], Any], tree: Any) -> Any:
     """The same tree with ``fn`` applied to each leaf; None stays None."""
@@ -29,3 +31,8 @@ def leaves(tree: Any) -> Iterator[Any]:
             yield from leaves(value)
     else:
         yield tree
+
+
+def flat(tree: Any) -> np.ndarray:
+    """The leaves of a tree of NumPy arrays as one vector."""
+    return np.concatenate([np.zeros(0), *map(np.ravel, leaves(tree))])

@@ -56,3 +56,29 @@ def parent(mebibytes: int) -> Any:
 
 def broken() -> Any:
     raise ValueError("cannot be made")
+
+
+def holder(held: int, needed: int) -> Any:
+    """Holds something, and takes more during a call; beside it what an allocator of a device would say."""
+    kept = bytearray(held * 2**20)
+    kept[::4096] = b"1" * len(kept[::4096])
+    calls = itertools.count()
+
+    class Device:
+        def memory_reset(self) -> None:
+            self.reset = True
+
+        def memory_peak(self) -> int:
+            return 1000 + next(calls) if self.reset else 0
+
+    def call() -> None:
+        bytearray(needed * 2**20).count(1)
+        next(calls)
+        len(kept)
+
+    return call, lambda *_: None, Device()
+
+
+def environment_teller() -> Any:
+    assert os.environ["MALLOC_MMAP_THRESHOLD_"] == "65536"
+    return lambda: None

@@ -10,6 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from product_layer import (
+    FAULTS,
+    ForgetsCurvature,
+    ForgetsMask,
+    ForgetsMovingZ,
+    Product,
+    SpoilsAndRestores,
+    WrongAltogether,
+    WrongZin,
+)
 
 from nmdl_bench import testing
 from nmdl_bench.backends import get_backend
@@ -18,11 +28,13 @@ from nmdl_bench.catalogue import PROBLEMS
 from nmdl_bench.contracts import ConfigurationError, NmdlError
 from nmdl_bench.networks.layers import Dense, EulerBlock
 from nmdl_bench.networks.losses import LeastSquares, SoftmaxCrossEntropy
+from nmdl_bench.networks.parts import Activate
 from nmdl_bench.optimizers import SGD, SteepestDescent
 from nmdl_bench.problems.learning import LearningObjective, LearningProblem
 from nmdl_bench.testing import (
     CheckError,
     PoisonBackend,
+    autodiff_references,
     check_autodiff,
     check_backend,
     check_bad_data,
@@ -31,7 +43,9 @@ from nmdl_bench.testing import (
     check_objective,
     check_optimizer,
     check_zero_gradient,
+    numerical_backends,
 )
+from nmdl_bench.testing.taylor import check_second_order
 
 
 def small_problem() -> LearningProblem:
@@ -60,11 +74,32 @@ BROKEN: dict[str, Callable[[Any], Any]] = {
     "softmax": lambda xp: lambda S: (np.exp(S) / np.exp(S).sum(1, keepdims=True), np.log(np.exp(S).sum(1))[:, None]),
     "while_loop": lambda xp: lambda cond, body, state: body(state),
     "cond": lambda xp: lambda pred, then, else_, *args: then(*args),
-    "scan": lambda xp: lambda body, carry, xs, reverse=False: Backend.scan(xp, body, carry, xs),
+    "scan": lambda xp: lambda body, carry, xs, reverse=False, unroll=False: type(xp).scan(xp, body, carry, xs),
     "ravel": lambda xp: lambda parts: np.concatenate([np.ravel(p) for p in parts if not isinstance(p, list)]),
+    "loop": lambda xp: lambda body, carry, table: type(xp).loop(xp, body, carry, table[::-1]),
+    "constant": lambda xp: lambda a, first={}: first.setdefault(a.shape, xp.asarray(a)),
+    "erf": lambda xp: lambda x: np.tanh(1.2 * x),
+    "permute_dims": lambda xp: lambda x, axes: x.transpose(axes[::-1]),
+    "irfft2": lambda xp: lambda F, size: np.fft.irfft2(F)[..., : size[1]],
+    "conv2d": lambda xp: lambda Y, K, s=1, p=0, g=1: Backend.conv2d(xp, Y, K[:, :, ::-1], s, p, g),
+    "conv2d_grad": lambda xp: lambda Y, Z, size, s=1, p=0, g=1: Backend.conv2d_grad(xp, Y, Z**2, size, s, p, g),
+    "conv2d_transpose": lambda xp: lambda Z, K, size, s=1, p=0, g=1: _last_pixels_lost(
+        Backend.conv2d_transpose(xp, Z, K, size, s, p, g), s
+    ),
+    "conv2d_adjoints": lambda xp: lambda Y, Z, K, s=1, p=0, g=1: Backend.conv2d_adjoints(xp, Y, Z, K, s, p, g)[::-1],
+    "avg_pool2d": lambda xp: lambda Y, k: type(xp).avg_pool2d(xp, Y, k) * k**2,
+    "avg_pool2d_transpose": lambda xp: lambda Z, k: np.kron(Z, np.ones((k, k))),
+    "act_silu": lambda xp: lambda X: X / (1 + np.exp(-1.01 * X)),
+    "act_gelu_derivative": lambda xp: lambda X, Z: Backend.act_gelu_derivative(xp, X, X),
+    "act_leaky_relu": lambda xp: lambda X, slope: np.maximum(X, slope),
     "recorded": lambda xp: lambda table: table.astype("float32"),
     "memory_peak": lambda xp: lambda: -1,
 }  # fmt: skip
+
+
+def _last_pixels_lost(x: Any, stride: int) -> Any:
+    x[:, :, -1] *= stride == 1
+    return x
 
 
 def _clobber(x: Any) -> Any:
@@ -111,97 +146,66 @@ def test_a_check_error_is_an_assertion_and_one_of_ours() -> None:
 
 
 # ------------------------------------------------------------------------------------------ check_layer, check_loss
-@dataclass(frozen=True)
-class WrongVjp(Dense):
-    def vjp(self, xp: Any, theta: Any, tape: Any, Z: Any, inputs: bool = True) -> Any:
-        blocks, dY = super().vjp(xp, theta, tape, Z, inputs)
-        return blocks | {"b": blocks["b"] * 1.001}, dY
-
-
-@dataclass(frozen=True)
-class WrongBoth(Dense):
-    """Wrong, and adjoint all the same: only Taylor and autodiff see it."""
-
-    def jvp(self, xp: Any, theta: Any, tape: Any, dtheta: Any, dY: Any) -> Any:
-        return 1.001 * super().jvp(xp, theta, tape, dtheta, dY)
-
-    def vjp(self, xp: Any, theta: Any, tape: Any, Z: Any, inputs: bool = True) -> Any:
-        return super().vjp(xp, theta, tape, 1.001 * Z, inputs)
-
-
-@dataclass(frozen=True)
-class SpoilsTape(Dense):
-    def jvp(self, xp: Any, theta: Any, tape: Any, dtheta: Any, dY: Any) -> Any:
-        result = super().jvp(xp, theta, tape, dtheta, dY)
-        xp.scale(0.5, tape.Y)
-        return result
-
-
-@dataclass(frozen=True)
-class SpoilsInput(Dense):
-    def forward(self, xp: Any, theta: Any, Y: Any) -> Any:
-        return super().forward(xp, theta, xp.scale(1.0 + 1e-6, Y))
-
-
-@dataclass(frozen=True)
-class KeepsInput(Dense):
-    def vjp(self, xp: Any, theta: Any, tape: Any, Z: Any, inputs: bool = True) -> Any:
-        return super().vjp(xp, theta, tape, Z, True)
-
-
-@dataclass(frozen=True)
-class WrongShapes(Dense):
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {"K": (self.outputs, self.inputs), "b": (self.outputs,)}
-
-
-LAYERS = {
-    WrongVjp: "not adjoint",
-    WrongBoth: "Taylor remainders",
-    SpoilsTape: "on the same tape",
-    SpoilsInput: "arguments of forward",
-    KeepsInput: "vjp\\(inputs=False\\) gives an input part",
-    WrongShapes: "but declares",
-}
-
-
-@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("layer", FAULTS)
 def test_check_layer_finds(layer: Any) -> None:
-    with pytest.raises(CheckError, match=LAYERS[layer]):
-        check_layer(layer(3, 4, "tanh"), get_backend("numpy"))
+    with pytest.raises(CheckError, match=FAULTS[layer]):
+        check_layer(layer(3), get_backend("numpy"))
 
 
-def test_check_layer_finds_by_autodiff_what_float32_hides_from_taylor() -> None:
-    layer, xp = WrongBoth(3, 4, "tanh"), get_backend("numpy", "float32")
-    check_layer(layer, xp)
-    with pytest.raises(CheckError, match="jvp against torch's"):
-        check_layer(layer, xp, autodiff=("torch",))
+@pytest.mark.parametrize("name", ["numpy", "torch", "jax", "poison", "strict", "strict-scalar", "cupy", "torch-device"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_check_layer_passes_a_right_layer(name: str, dtype: str) -> None:
+    xp = next(xp for xp in numerical_backends(dtype) if xp.library == name)
+    check_layer(Product(3), xp, autodiff=("torch", "jax"))
+
+
+@pytest.mark.parametrize(
+    ("layer", "quantity"),
+    [(WrongAltogether, "jvp"), (ForgetsCurvature, "dvjp's input part"), (ForgetsMovingZ, "dvjp's w")],
+)
+@pytest.mark.parametrize("library", ["torch", "jax"])
+def test_check_layer_finds_by_autodiff_what_float32_hides_from_taylor(layer: Any, quantity: str, library: str) -> None:
+    xp = get_backend("numpy", "float32")
+    check_layer(layer(3), xp)
+    with pytest.raises(CheckError, match=f"{quantity} against {library}'s"):
+        check_layer(layer(3), xp, autodiff=(library,))
+
+
+def test_check_layer_finds_the_curvature_by_taylor_of_the_output_alone() -> None:
+    """To second order, where the pull-back's own remainders are not looked at."""
+    with pytest.raises(CheckError, match=r"to second order: Taylor remainders .* do not fall by 64"):
+        check_second_order("f to second order", lambda t: float(np.exp(t)), 1.0, 1.0, 1.01)
+    check_second_order("f", lambda t: float(np.exp(t)), 1.0, 1.0, 1.0)
 
 
 def test_poison_finds_a_spoilt_tape_that_is_put_right_again() -> None:
-    class Restores(Dense):
-        def jvp(self, xp: Any, theta: Any, tape: Any, dtheta: Any, dY: Any) -> Any:
-            xp.scale(2.0, tape.Y)
-            xp.scale(0.5, tape.Y)
-            return super().jvp(xp, theta, tape, dtheta, dY)
-
-    check_layer(Restores(3, 4), get_backend("numpy"))
+    check_layer(SpoilsAndRestores(3), get_backend("numpy"))
     with pytest.raises(CheckError):
-        check_layer(Restores(3, 4), PoisonBackend())
+        check_layer(SpoilsAndRestores(3), PoisonBackend())
 
 
-def test_check_layer_asks_for_the_number_of_features() -> None:
-    class Bare:
-        def init(self, rng: Any) -> dict[str, Any]:
-            return {}
+def test_check_layer_takes_masks_and_a_tolerance_of_the_callers() -> None:
+    mask = np.array([[1.0, 0.0, 2.0]] * 4)
+    with pytest.raises(CheckError, match="dvjp"):
+        check_layer(ForgetsMask(3), get_backend("numpy"), samples=4, aux={"mask": mask})
+    check_layer(WrongZin(3), get_backend("numpy"), tolerance=1e-2)
 
+
+def test_smooth_false_leaves_out_what_jumps_at_a_kink() -> None:
+    check_layer(ForgetsCurvature(3), get_backend("numpy"), smooth=False, autodiff=())
+    with pytest.raises(CheckError, match="dvjp's input part against torch's"):
+        check_layer(ForgetsCurvature(3), get_backend("numpy"), smooth=False, autodiff=("torch",))
+    check_layer(Activate("relu"), get_backend("numpy"), 4, smooth=False, autodiff=("torch", "jax"))
+
+
+def test_check_layer_asks_for_the_shape_of_a_sample() -> None:
     with pytest.raises(ConfigurationError, match="number of features"):
-        check_layer(Bare(), get_backend("numpy"))  # type: ignore[arg-type]
+        check_layer(Dense(3, 4), get_backend("numpy"))
 
 
 def test_an_autodiff_library_that_does_not_exist() -> None:
     with pytest.raises(ConfigurationError, match="no automatic differentiation by 'autograd'"):
-        check_layer(Dense(3, 4), get_backend("numpy"), autodiff=("autograd",))
+        check_layer(Dense(3, 4), get_backend("numpy"), 3, autodiff=("autograd",))
 
 
 class WrongLossGradient(SoftmaxCrossEntropy):
@@ -242,6 +246,33 @@ class ForgetsRegulariser(LearningObjective):
 
 
 @dataclass(frozen=True)
+class WrongHessianProduct(LearningObjective):
+    """Wrong, and symmetric all the same."""
+
+    def hessian(self, tape: Any, v: Any) -> Any:
+        return super().hessian(tape, v) + 1e-3 * v
+
+
+@dataclass(frozen=True)
+class AsymmetricHessian(LearningObjective):
+    def hessian(self, tape: Any, v: Any) -> Any:
+        Hv = super().hessian(tape, v)
+        return self.xp.concat([1.001 * Hv[:4], Hv[4:]])
+
+
+@dataclass(frozen=True)
+class GaussNewtonForHessian(LearningObjective):
+    def hessian(self, tape: Any, v: Any) -> Any:
+        return super().gauss_newton(tape, v)
+
+
+@dataclass(frozen=True)
+class ForgetsRegulariserInHessian(LearningObjective):
+    def hessian(self, tape: Any, v: Any) -> Any:
+        return super().hessian(tape, v) - self.static.alpha * v
+
+
+@dataclass(frozen=True)
 class SumsBatches(LearningObjective):
     def forward(self, x: Any, batch: Any = None) -> Any:
         f, tape = super().forward(x, batch)
@@ -259,6 +290,10 @@ class SpoilsPoint(LearningObjective):
 OBJECTIVES = {
     WrongGradient: "gradient: Taylor remainders",
     ForgetsRegulariser: "gauss_newton against torch's",
+    WrongHessianProduct: "Hessian: Taylor remainders",
+    AsymmetricHessian: "Hessian: .* not symmetric",
+    GaussNewtonForHessian: "Hessian: Taylor remainders",
+    ForgetsRegulariserInHessian: "Hessian: Taylor remainders",
     SumsBatches: "mean value of two half batches",
     SpoilsPoint: "the point, after the evaluation",
 }
@@ -274,10 +309,49 @@ def test_check_objective_finds(kind: Any) -> None:
         check_objective(objective, autodiff=("torch",))
 
 
-def test_check_autodiff_finds_a_wrong_gradient() -> None:
-    bound = small_problem().bind(get_backend("numpy"))
-    with pytest.raises(CheckError, match="gradient against torch's"):
-        check_autodiff(WrongGradient(bound.xp, bound.static, bound.arrays, bound.x0), autodiff=("torch",))
+@pytest.mark.parametrize(
+    ("kind", "quantity"),
+    [(WrongGradient, "gradient"), (GaussNewtonForHessian, "hessian"), (ForgetsRegulariser, "gauss_newton")],
+)
+def test_check_autodiff_finds(kind: Any, quantity: str) -> None:
+    problem = small_problem()
+    problem.alpha = 0.1
+    bound = problem.bind(get_backend("numpy"))
+    objective = kind(bound.xp, bound.static, bound.arrays, bound.x0)
+    references = autodiff_references(bound, ("torch",))
+    for given in (None, references):
+        with pytest.raises(CheckError, match=f"{quantity} against torch's"):
+            check_autodiff(objective, autodiff=("torch",), references=given)
+    check_autodiff(bound, references=references)
+
+
+@dataclass(frozen=True)
+class QuarticPenalty:
+    """``sum x^4``: its Hessian depends on the point."""
+
+    second: float = 12.0
+
+    def value(self, xp: Any, x: Any) -> Any:
+        return xp.total(x * x * x * x)
+
+    def grad(self, xp: Any, x: Any) -> Any:
+        return 4.0 * x * x * x
+
+    def hessian(self, xp: Any, x: Any, v: Any) -> Any:
+        return self.second * x * x * v
+
+
+@pytest.mark.parametrize("library", ["torch", "jax"])
+def test_check_autodiff_knows_regularisers(library: str) -> None:
+    problem = small_problem()
+    for penalty, right in ((QuarticPenalty(), True), (QuarticPenalty(11.9), False)):
+        problem.regularisers = (penalty,)
+        bound = problem.bind(get_backend("numpy"))
+        if right:
+            check_autodiff(bound, autodiff=(library,))
+        else:
+            with pytest.raises(CheckError, match=rf"(gauss_newton|hessian) against {library}'s"):
+                check_autodiff(bound, autodiff=(library,))
 
 
 # ------------------------------------------------------------------------------------------------ check_optimizer
@@ -366,7 +440,7 @@ def test_check_bad_data_and_check_zero_gradient_find() -> None:
 
 def test_right_parts_pass_everywhere() -> None:
     for xp in (get_backend("numpy"), get_backend("torch")):
-        check_layer(EulerBlock(3, 2), xp, autodiff=("torch",))
+        check_layer(EulerBlock(3, 2), xp, 3, autodiff=("torch",))
         check_loss(LeastSquares(), xp, autodiff=("torch",))
         check_objective(small_problem().bind(xp), autodiff=("torch",))
 

@@ -13,6 +13,15 @@ WRONG: dict[str, tuple[Any, str]] = {
     "a function that CuPy lacks": (lambda cp, x: cp.vecdot(x, x), "cupy .* has no 'vecdot'"),
     "a method that CuPy lacks": (lambda cp, x: x.to_device("cpu"), "ndarray has no 'to_device'"),
     "a submodule's function": (lambda cp, x: cp.linalg.multi_dot([x, x]), "multi_dot"),
+    "a submodule's function that only NumPy has": (
+        lambda cp, x: cp.linalg.vector_norm(x),
+        "cupy.linalg .* has no 'vec",
+    ),
+    "a keyword of a submodule's function": (lambda cp, x: cp.fft.rfft2(x, out=x), r"cupy.fft.rfft2.*'out'"),
+    "a NumPy argument of a submodule's function": (
+        lambda cp, x: cp.fft.rfft(np.ones(3)),
+        "fft.rfft gets a NumPy array",
+    ),
     "a keyword of a function": (lambda cp, x: cp.sum(x, where=True), r"cupy.sum.*unexpected keyword argument 'where'"),
     "a keyword of a ufunc": (lambda cp, x: cp.exp(x, where=True), "is a ufunc and takes no where"),
     "too many arguments of a ufunc": (lambda cp, x: cp.exp(x, x, x), "takes 1 to 2 arguments, not 3"),
@@ -92,6 +101,25 @@ def test_slices_are_views_and_elements_stay_on_the_device() -> None:
     assert isinstance(element, cp.ndarray)
     x[1, 0] = 8.0
     assert cp.asnumpy(element) == 8.0
+
+
+def test_special_functions_are_held_against_cupyx() -> None:
+    xp = checked_cupy()
+    assert xp.cp.asnumpy(xp.erf(xp.asarray(np.zeros(2)))).tolist() == [0.0, 0.0]
+    with pytest.raises(CupyCallError, match=r"cupyx.scipy.special.erf gets no device array"):
+        xp.erf(0.5)
+    with pytest.raises(CupyCallError, match=r"cupyx.scipy.special.erf is a ufunc and takes no where"):
+        xp.erf(xp.asarray(np.zeros(2)), where=True)
+
+
+def test_convolutions_never_wait() -> None:
+    xp = checked_cupy()
+    Y, K = xp.asarray(np.ones((2, 3, 6, 6))), xp.asarray(np.ones((4, 3, 3, 3)))
+    for stride in (1, 2):
+        A = xp.conv2d(Y, K, stride, 1)
+        xp.conv2d_adjoints(Y, A, K, stride, 1)
+    xp.irfft2(xp.rfft2(xp.avg_pool2d(Y, 2)), (3, 3))
+    assert xp.cp.synchronisations == 0
 
 
 def test_the_backend_is_the_very_class() -> None:

@@ -49,3 +49,22 @@ def test_shapes_types_and_devices_are_those_of_the_real_thing() -> None:
     assert (tuple(x.shape), tuple(picked.shape), tuple(flat.shape)) == ((4,), (2, 4), (20,))
     assert {a.device.type for a in (S, scalar, x, picked, flat, table)} == {"cuda"}
     assert {a.dtype for a in (S, scalar, x, picked, flat)} == {torch.float32}
+
+
+def test_convolutions_and_transforms_stay_on_the_device() -> None:
+    with fake_cuda_backend("float32") as xp:
+        Y, K = xp.asarray(np.ones((2, 3, 7, 8))), xp.asarray(np.ones((4, 3, 3, 3)))
+        A = xp.conv2d(Y, K, 2, 1)
+        dK, dY = xp.conv2d_adjoints(Y, A, K, 2, 1)
+        alone = xp.conv2d_grad(Y, A, (3, 3), 2, 1), xp.conv2d_transpose(A, K, (7, 8), 2, 1)
+        depthwise = xp.conv2d(Y, xp.asarray(np.ones((3, 1, 3, 3))), 1, 1, 3)
+        means = xp.avg_pool2d(A, 2)
+        spread = xp.avg_pool2d_transpose(means, 2)
+        filtered = xp.irfft2(xp.conj(xp.rfft2(Y)), (7, 8))
+        rows = xp.loop(
+            lambda S, row: xp.set_row(S, row[0], S[row[1], ...] + xp.constant(np.ones((3, 7, 8)))), xp.copy(Y), [[0, 1]]
+        )
+    found = (A, dK, dY, *alone, depthwise, means, spread, filtered, rows)
+    shapes = [(2, 4, 4, 4), K.shape, Y.shape, K.shape, Y.shape, Y.shape, (2, 4, 2, 2), (2, 4, 4, 4), Y.shape, Y.shape]
+    assert [tuple(a.shape) for a in found] == [tuple(shape) for shape in shapes]
+    assert {(a.device.type, a.dtype) for a in found} == {("cuda", torch.float32)}

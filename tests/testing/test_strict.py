@@ -78,6 +78,29 @@ def test_strict_scalars_may_be_read_between_compiled_functions(xp: StrictScalarB
     assert float(value) == 3.0  # the failure has not left it inside
 
 
+LOOPED: dict[str, Any] = {
+    "if": lambda xp, i, x: x if i else -x,
+    "a comparison in an if": lambda xp, i, x: x if i == 0 else -x,
+    "an offset in an if": lambda xp, i, x: x if 2 * i - 1 else -x,
+}
+
+
+@pytest.mark.parametrize("name", LOOPED)
+def test_a_loops_integer_decides_no_branch(xp: StrictScalarBackend, name: str) -> None:
+    with pytest.raises(ScalarError):
+        xp.loop(lambda x, row: LOOPED[name](xp, row[0], x), np.ones(2), [[0], [1]])
+
+
+def test_a_loops_integer_indexes_and_chooses(xp: StrictScalarBackend) -> None:
+    s = xp.s
+
+    def body(S: Any, row: Any) -> Any:
+        (i,) = row
+        return xp.set_row(S, i, S[i + 1, ...] * s.where(i < 1, s.real(i + 2), s.const(10.0)))
+
+    assert xp.loop(body, np.array([1.0, 2.0, 3.0]), [[0], [1]]).tolist() == [4.0, 30.0, 3.0]
+
+
 STANDARD_ONLY: dict[str, Any] = {
     "an incomplete index": lambda xp, x: x[0],
     "a boolean times a real": lambda xp, x: (x > 0) * x,
