@@ -13,6 +13,7 @@ from asv_runner.benchmarks.track import TrackBenchmark
 from asv_runner.discovery import disc_benchmarks
 
 from benchmarks import common, gradients, solvers
+from benchmarks.convolutions import Convolutions
 from benchmarks.idioms import Idioms
 
 ADAM = ("numpy", "spirals", "adam")
@@ -57,9 +58,18 @@ def test_suite_measures_all_that_is_promised(suite):
         "Solvers.track_iterations_to_target",
         "Solvers.track_evaluations_to_target",
         "Solvers.track_gap",
+        "Convolution.time_value_and_gradient",
+        "Convolution.peakmem_value_and_gradient",
+        "Convolutions.track_ratio",
+        "Convolutions.track_time",
+        "Convolutions.track_memory",
         "Idioms.track_ratio",
         "Idioms.track_time",
         "Idioms.track_memory",
+        "Architectures.track_value_and_gradient",
+        "Architectures.track_gauss_newton",
+        "Architectures.track_hessian",
+        "Memory.track_peak",
     }
 
 
@@ -165,16 +175,26 @@ def test_value_and_gradient_is_ready_after_setup():
     assert gradients.prepared("numpy", "spirals") is adapter.evaluate  # a repeat's setup builds nothing
 
 
-def test_idioms_look_up_the_rows_of_the_cache():
+@pytest.mark.parametrize("kernel", gradients.CONVOLUTIONS)
+def test_convolution_is_ready_after_setup(kernel):
+    adapter = gradients.Convolution()
+    adapter.setup("numpy", kernel)
+    adapter.time_value_and_gradient("numpy", kernel)
+    adapter.peakmem_value_and_gradient("numpy", kernel)
+    assert gradients.prepared_convolution("numpy", kernel) is adapter.evaluate
+
+
+@pytest.mark.parametrize(("ratios", "case"), [(Idioms, 4), (Convolutions, "float32")])
+def test_ratios_look_up_the_rows_of_the_cache(ratios, case):
     found = {"reason": "", "ratio": {"value": 0.9}, "samples": (1e-3, 2e-3), "memory_ours": 5}
-    rows = {("torch", 4): found, ("cupy", 4): {"reason": "not usable here"}}
-    adapter = Idioms()
-    adapter.setup(rows, "torch", 4)
-    assert adapter.track_ratio(rows, "torch", 4) == 0.9
-    assert adapter.track_time(rows, "torch", 4) == {"samples": (1e-3, 2e-3), "number": 1}
-    assert adapter.track_memory(rows, "torch", 4) == 5
+    rows = {("torch", case): found, ("cupy", case): {"reason": "not usable here"}}
+    adapter = ratios()
+    adapter.setup(rows, "torch", case)
+    assert adapter.track_ratio(rows, "torch", case) == 0.9
+    assert adapter.track_time(rows, "torch", case) == {"samples": (1e-3, 2e-3), "number": 1}
+    assert adapter.track_memory(rows, "torch", case) == 5
     with pytest.raises(NotImplementedError, match="not usable here"):
-        Idioms().setup(rows, "cupy", 4)
+        ratios().setup(rows, "cupy", case)
 
 
 BENCHMARKS = """
