@@ -1,7 +1,7 @@
 """The protocols that the parts of nmdl_bench meet through: the map of the project.
 
-Imports point downwards only: ``cli -> report -> runs -> solve -> problems | optimizers | peers -> networks | data ->
-linalg -> measure -> backends -> contracts``. This file is the bottom, with the errors and the registries that all
+Imports point downwards only: ``cli -> report -> studies -> runs -> solve -> problems | optimizers | peers | diagnostics
+-> networks | data -> linalg -> measure -> backends -> contracts``. This file is the bottom, with the errors and the registries that all
 parts share: it imports no array library.
 """
 

@@ -37,7 +37,7 @@ def test_interface(xp: Backend) -> None:
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_layers(xp: Backend, activation: str) -> None:
-    check_layer(Dense(3, 4, activation), xp, autodiff=())
+    check_layer(Dense(3, 4, activation), xp, 3, autodiff=())
     check_layer(EulerBlock(4, 3, activation=activation), xp, 4, autodiff=())
 
 
