@@ -1,8 +1,8 @@
 """The protocols that the parts of nmdl_bench meet through: the map of the project.
 
-Imports point downwards only: ``cli -> report -> studies -> runs -> solve -> problems | optimizers | peers | diagnostics
--> networks | data -> linalg -> measure -> backends -> contracts``. This file is the bottom, with the errors and the registries that all
-parts share: it imports no array library.
+Imports point downwards only: ``cli -> report -> studies -> runs -> solve -> problems | optimizers | peers |
+diagnostics -> networks | data -> linalg -> measure -> backends -> contracts``. This file is the bottom, with the errors
+and the registries that all parts share: it imports no array library.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ STAND_INS = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
-    (folder / "mine.py").write_text(blocks("python")[0])
+    (folder / "mine.py").write_text(blocks("python")[1])
     (folder / "mine.toml").write_text(blocks("toml")[0])
     return folder
 
@@ -47,7 +48,15 @@ def test_the_readme_has_its_commands() -> None:
         "run",
         "export",
         "report",
+        "inspect",
+        "inspect",
     ]
+
+
+def test_the_network_of_the_readme_is_built() -> None:
+    namespace: dict[str, Any] = {}
+    exec(blocks("python")[0], namespace)
+    assert namespace["network"].output((2,)) == (2,)
 
 
 @pytest.mark.parametrize("command", STAND_INS)
@@ -73,6 +82,7 @@ def test_the_commands_run_in_order(folder: Path) -> None:
     for word in ("polyak", "lbfgs", "scipy-lbfgsb", "numpy", "torch", "jax"):
         assert word in results
     assert list((folder / "paper-figures").glob("*.html"))
+    assert list((folder / "reports" / "inspect-spirals").rglob("regions.pdf"))
 
 
 def test_links_lead_to_files() -> None:

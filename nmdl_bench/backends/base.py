@@ -147,6 +147,13 @@ class Backend(Kernels, Convolutions):
         """``S`` with ``S[i, ...]`` replaced by ``v``; donates ``S``."""
         raise NotImplementedError
 
+    def put(self, S: Array, i: Any, v: Array, when: Any) -> Array:
+        """:meth:`set_row` where the truth value ``when`` holds, else ``S``; donates ``S``.
+
+        What is compiled would copy ``S`` if it went through :meth:`cond`.
+        """
+        raise NotImplementedError
+
     def set_column(self, S: Array, i: Any, v: Array) -> Array:
         """``S`` with column ``i`` replaced by ``v``; donates ``S``."""
         raise NotImplementedError
@@ -270,6 +277,9 @@ class EagerControl:
         if reverse:
             ys.reverse()
         return carry, _stack(ys)
+
+    def put(self, S: Array, i: Any, v: Array, when: Any) -> Array:
+        return self.cond(when, lambda: self.set_row(S, i, v), lambda: S)  # type: ignore[attr-defined]
 
     def loop(self, body: Callable[[Any, tuple[Any, ...]], Any], carry: Any, table: Any) -> Any:
         for row in np.asarray(table).tolist():

@@ -125,6 +125,9 @@ class JaxBackend(JaxConvolutions, Backend):
     def set_row(self, S: Array, i: Any, v: Array) -> Array:
         return S.at[i].set(v)
 
+    def put(self, S: Array, i: Any, v: Array, when: Any) -> Array:
+        return S.at[i].set(jnp.where(when, v, S[i]))
+
     def set_column(self, S: Array, i: Any, v: Array) -> Array:
         return S.at[:, i].set(v)
 

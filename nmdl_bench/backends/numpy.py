@@ -138,7 +138,7 @@ class NumpyBackend(HostRecorder, EagerControl, ColumnConvolutions, Backend):
         return np.maximum(X, 0, out=X)
 
     def act_relu_derivative(self, A: Array, Z: Array) -> Array:
-        return np.where(A > 0, Z, 0)
+        return np.multiply(A > 0, Z)
 
     def act_leaky_relu(self, X: Array, slope: float) -> Array:
         return np.maximum(X, slope * X, out=X)

@@ -50,6 +50,10 @@ def cg(
         flat = xp.reshape(r, (-1,))
         return xp.dot(flat, flat)
 
+    # in units of the largest element, so that squares do not underflow in single precision
+    size = xp.norm_inf(xp.reshape(b, (-1,)))
+    unit = s.where(size > 0, size, s.const(1.0))
+    b = b * s.div(s.const(1.0), unit)
     rho_0 = square(b)
     limit = s.const(max(rtol, 10 * xp.eps) ** 2) * rho_0
 
@@ -64,6 +68,6 @@ def cg(
         rho_new = square(r)
         return CGState(x, r, xp.aypx(s.div(rho_new, rho), r, p), rho_new, k + 1)
 
-    start = CGState(xp.zeros(b.shape), xp.copy(b), xp.copy(b), rho_0, s.int(0))
+    start = CGState(xp.zeros(tuple(b.shape)), xp.copy(b), b, rho_0, s.int(0))
     last = xp.while_loop(going, step, start)
-    return last.x, last.k
+    return xp.scale(unit, last.x), last.k

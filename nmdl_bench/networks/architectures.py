@@ -17,7 +17,6 @@ from nmdl_bench.networks.kernels import (
     Kernel,
     ScalingKernel,
     Shape,
-    SparseKernel,
 )
 from nmdl_bench.networks.layers import Dense
 from nmdl_bench.networks.linear_maps import AveragePool, GlobalAverage, Reshape
@@ -25,6 +24,7 @@ from nmdl_bench.networks.network import Network
 from nmdl_bench.networks.parts import Dropout
 from nmdl_bench.networks.reversible import SYMPLECTIC_EULER, VERLET, Leapfrog
 from nmdl_bench.networks.rhs import RIGHT_HAND_SIDES, TWO_FIELDS, single
+from nmdl_bench.networks.sparse import SparseKernel
 
 INTEGRATORS: dict[str, Integrator] = {
     "euler": EULER,
@@ -49,7 +49,7 @@ IMAGE_KERNELS: dict[str, Callable[[int], Kernel]] = {
     "depthwise": lambda channels: ConvKernel(channels, channels, 3, depthwise=True),
     "lean": lambda channels: lean_kernel(channels, channels),
     "circulant": lambda channels: CirculantKernel(channels, channels, 3),
-    "scaling": ScalingKernel,
+    "channel-scaling": ScalingKernel,
 }
 """Kernels for images, by number of channels."""
 

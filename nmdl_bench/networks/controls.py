@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
+from math import ceil, floor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,7 +76,7 @@ class Controls:
 
     def at(self, t: float, theta: Any) -> Any:
         """The controls at time ``t`` in [0, time], for a block (number, ...) of host arrays."""
-        return np.tensordot(_row(self, t / self.time, inside=0.0), theta, axes=1)
+        return np.tensordot(_row(self, Fraction(t / self.time), back=False), theta, axes=1)
 
     def read(self, xp: Backend, theta: Blocks) -> Blocks:
         """Blocks (number, ...) as what the steps read, (depth, ...) or (depth, readings, ...)."""
@@ -102,22 +104,21 @@ class Controls:
 @lru_cache(maxsize=128)
 def _weights(controls: Controls) -> np.ndarray:
     nodes = controls.nodes if controls.readings > 1 else (0.5,) if controls.kind == "constant" else controls.nodes
-    rows = [
-        _row(controls, (j + c) / controls.depth, inside=(0.5 - c) / controls.depth)
-        for j in range(controls.depth)
-        for c in nodes
-    ]
+    depth = controls.depth
+    # in exact arithmetic: rounding must not decide on which side of a jump a node lies
+    exact = [(Fraction(c).limit_denominator(10**9), c > 0.5) for c in nodes]
+    rows = [_row(controls, (j + c) / depth, back) for j in range(depth) for c, back in exact]
     return np.array(rows)
 
 
-def _row(controls: Controls, s: float, inside: float) -> np.ndarray:
-    """Weights of the controls at ``s`` in [0, 1]; at a jump, those on the side where ``inside`` points."""
+def _row(controls: Controls, s: Fraction, back: bool) -> np.ndarray:
+    """Weights of the controls at ``s`` in [0, 1]; at a jump, of the one before where ``back``, else the one after."""
     row, m = np.zeros(controls.number), controls.number
     if controls.kind == "constant":
-        nudged = s * m + 1e-9 * float(np.sign(inside))
-        row[min(max(int(np.floor(nudged)), 0), m - 1)] = 1
+        interval = ceil(s * m) - 1 if back else floor(s * m)
+        row[min(max(interval, 0), m - 1)] = 1
     else:
-        left = min(int(s * (m - 1)), m - 2)
-        row[left + 1] = s * (m - 1) - left
+        left = min(floor(s * (m - 1)), m - 2)
+        row[left + 1] = float(s * (m - 1) - left)
         row[left] = 1 - row[left + 1]
     return row

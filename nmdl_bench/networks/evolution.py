@@ -65,7 +65,8 @@ class Evolution:
     controls : str
         ``"constant"`` on intervals or ``"linear"`` between points.
     number : int, optional
-        Intervals or points of the controls; by default one interval a step, or ``depth + 1`` points.
+        Intervals or points of the controls; by default one interval a step, or ``depth + 1`` points. Those
+        that no step reads, such as the last point under forward Euler, have no gradient but the regulariser's.
     memory : str
         What is kept for the derivatives. ``"all"``: every step's tape. ``"checkpoint"``: ``slots`` states, from which
         steps are repeated by the schedule of :mod:`nmdl_bench.networks.checkpoints`. ``"reversible"``: the first and
@@ -92,7 +93,8 @@ class Evolution:
             raise ConfigurationError(f"the right-hand side {self.rhs!r} has no parameters to evolve with")
         if self.memory == "reversible" and not self.integrator.reversible:
             raise ConfigurationError(
-                f"{self.integrator.name} cannot be run backwards; use 'verlet', 'leapfrog', or memory='checkpoint'"
+                f"{self.integrator.name} cannot be run backwards; use 'verlet', 'symplectic-euler', 'leapfrog', "
+                "or memory='checkpoint'"
             )
         self.integrator.check(self.rhs)
         _ = self.grid  # checks the controls
@@ -288,13 +290,9 @@ class Evolution:
         slots = map_tree(lambda leaf: xp.zeros((min(self.slots, self.depth), *leaf.shape)), first)
 
         def act(carry: Any, row: Any) -> Any:
-            action, j, slot = row
-            return xp.cond(
-                action == ADVANCE,
-                lambda state, slots: (step(state, at(j))[0], slots),
-                lambda state, slots: (state, map_trees(lambda S, v: xp.set_row(S, slot, v), slots, state)),
-                *carry,
-            )
+            (state, slots), (action, j, slot) = carry, row
+            slots = map_trees(lambda S, v: xp.put(S, slot, v, action == STORE), slots, state)
+            return xp.cond(action == ADVANCE, lambda state: step(state, at(j))[0], lambda state: state, state), slots
 
         state, slots = xp.loop(act, (first, slots), table)
         last, tape = step(state, at(self.depth - 1))
@@ -311,34 +309,38 @@ class Evolution:
         found = {name: xp.zeros((self.depth, *block.shape)) for name, block in blocks.items()}
         found = {name: xp.set_row(found[name], self.depth - 1, block) for name, block in blocks.items()}
 
-        def advance(j: Any, state: Any, slots: Any, found: Blocks, Z: Any) -> Any:
-            return step(state, at(j))[0], slots, found, Z
-
-        def reverse(j: Any, state: Any, slots: Any, found: Blocks, Z: Any) -> Any:
-            _, tape = step(state, at(j))
-            blocks, Z = back(at(j), tape, Z)
-            return state, slots, {name: xp.set_row(found[name], j, block) for name, block in blocks.items()}, Z
-
         def act(carry: Any, row: Any) -> Any:
-            action, j, slot = row
+            (state, slots, found, blocks, Z), (action, j, slot) = carry, row
+            # rows are written out here: what goes through a branch, a compiled program copies
+            slots = map_trees(lambda S, v: xp.put(S, slot, v, action == STORE), slots, state)
 
-            def store(state: Any, slots: Any, found: Blocks, Z: Any) -> Any:
-                return state, map_trees(lambda S, v: xp.set_row(S, slot, v), slots, state), found, Z
+            def advance(state: Any, blocks: Blocks, Z: Any) -> Any:
+                return step(state, at(j))[0], blocks, Z
 
-            def restore(state: Any, slots: Any, found: Blocks, Z: Any) -> Any:
-                return map_tree(lambda S: xp.copy(S[slot, ...]), slots), slots, found, Z
+            def reverse(state: Any, blocks: Blocks, Z: Any) -> Any:
+                _, tape = step(state, at(j))
+                return state, *back(at(j), tape, Z)
+
+            def restore(state: Any, blocks: Blocks, Z: Any) -> Any:
+                return map_tree(lambda S: xp.copy(S[slot, ...]), slots), blocks, Z
+
+            def stay(state: Any, blocks: Blocks, Z: Any) -> Any:
+                return state, blocks, Z
 
             def memory(*carry: Any) -> Any:
-                return xp.cond(action == STORE, store, restore, *carry)
+                return xp.cond(action == STORE, stay, restore, *carry)
 
             def compute(*carry: Any) -> Any:
-                return xp.cond(action == REVERSE, lambda *c: reverse(j, *c), lambda *c: advance(j, *c), *carry)
+                return xp.cond(action == REVERSE, reverse, advance, *carry)
 
-            return xp.cond(xp.s.or_(action == ADVANCE, action == REVERSE), compute, memory, *carry)
+            computes = xp.s.or_(action == ADVANCE, action == REVERSE)
+            state, blocks, Z = xp.cond(computes, compute, memory, state, blocks, Z)
+            rows = {name: xp.put(found[name], j, block, action == REVERSE) for name, block in blocks.items()}
+            return state, slots, rows, blocks, Z
 
         # the tape's slots serve again: what is stored from here on goes to a copy
-        carry = (first, map_tree(xp.copy, slots), found, Z)
-        _, _, found, Z = xp.loop(act, carry, table)
+        carry = (first, map_tree(xp.copy, slots), found, blocks, Z)
+        _, _, found, _, Z = xp.loop(act, carry, table)
         return found, Z
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Imex(Features):
-    """``(I + h L^T L) U = Y + h f(Y)`` with a kernel ``L`` whose weights are controls too (Haber et al. 2019, IMEXnet).
+    """``(I + h L^T L) U = Y + h f(Y)`` with a kernel ``L`` whose weights are controls too (after Haber et al. 2019).
+
+    It discretises ``dY/dt = f(Y) - L^T L Y``. IMEXnet's kernels have zero mean, so that constants are not damped; these
+    are free.
 
     Parameters
     ----------
@@ -50,7 +54,7 @@ class Imex(Features):
     def nodes(self) -> tuple[float, ...]:
         return (0.5,)
 
-    @property
+    @cached_property
     def _L(self) -> Kernel:
         return rename(self.kernel, "_implicit")
 

@@ -118,7 +118,9 @@ class Features:
         return xp.copy(Z)
 
     def invert(self, *args: Any) -> Any:
-        raise ConfigurationError(f"{type(self).__name__} cannot be run backwards; use 'verlet' or 'leapfrog'")
+        raise ConfigurationError(
+            f"{type(self).__name__} cannot be run backwards; use 'verlet', 'symplectic-euler' or 'leapfrog'"
+        )
 
     dinvert = invert
 
@@ -198,9 +200,11 @@ class RungeKutta(Features):
         return {name: xp.scale(h, xp.stack([blocks[name] for blocks in sums], axis=0)) for name in sums[0]}
 
     def _stage(self, xp: Backend, h: float, Y: Array, weights: tuple[float, ...], F: list[Array]) -> Array:
+        own = False
         for a, F_j in zip(weights, F):
             if a:
-                Y = xp.add_scaled(Y, h * a, F_j)
+                Y = xp.axpy(h * a, F_j, Y) if own else xp.add_scaled(Y, h * a, F_j)
+                own = True
         return Y
 
     def forward(self, xp: Backend, rhs: Layer, h: float, theta: Blocks, state: Array, aux: Any) -> tuple[Array, Tape]:
@@ -228,10 +232,12 @@ class RungeKutta(Features):
 
     def _weighted(self, xp: Backend, h: float, i: int, Z: Array, W: list[Array]) -> Array:
         """``G_i = b_i Z + h sum_{k>i} a_ki W_k``, for the W of the stages after ``i``, last first."""
-        G = Z if self.b[i] == 1.0 else Z * self.b[i]
+        own = self.b[i] != 1.0
+        G = Z * self.b[i] if own else Z
         for k, W_k in zip(range(len(self.b) - 1, i, -1), W):
             if self.A[k][i]:
-                G = xp.add_scaled(G, h * self.A[k][i], W_k)
+                G = xp.axpy(h * self.A[k][i], W_k, G) if own else xp.add_scaled(G, h * self.A[k][i], W_k)
+                own = True
         return G
 
     def vjp(self, xp: Backend, rhs: Layer, h: float, theta: Blocks, tape: Tape, Z: Array) -> tuple[Blocks, Array]:

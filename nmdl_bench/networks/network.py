@@ -41,8 +41,10 @@ class Network:
 
     def init(self, rng: np.random.Generator) -> np.ndarray:
         """Initial parameters on the host (size,)."""
-        blocks = [layer.init(rng) for layer in self.layers]
-        return np.concatenate([block.ravel() for named in blocks for block in named.values()])
+        drawn = [layer.init(rng) for layer in self.layers]
+        return np.concatenate(
+            [blocks[name].ravel() for blocks, layout in zip(drawn, self._layout) for name, *_ in layout]
+        )
 
     def unpack(self, xp: Backend, theta: Array) -> list[Blocks]:
         """The named blocks of each layer, as views of ``theta`` where the library has views."""

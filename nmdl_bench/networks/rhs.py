@@ -51,7 +51,8 @@ def single(
     width = outputs or kernel.inputs
     affine = Affine(kernel, bias, gamma, width if bias else None)
     normalised = () if norm is None else (Normalise(norm, width),)
-    return Chain((affine, *normalised, Activate(activation, in_place=True)))
+    activated = () if activation == "identity" else (Activate(activation, in_place=True),)
+    return Chain((affine, *normalised, *activated))
 
 
 def double(
@@ -98,7 +99,7 @@ class Hamiltonian:
 
     Notes
     -----
-    Steps of :class:`~nmdl_bench.networks.integrators.Verlet` use the fields one by one. Other integrators see
+    Steps of a :class:`~nmdl_bench.networks.reversible.Splitting` use the fields one by one. Other integrators see
     ``F = (f_1(Z), -f_2(Y))``, with the derivatives below.
     """
 
@@ -200,7 +201,9 @@ class Hamiltonian:
         return None if all(one is None for one in found) else found
 
     def draw(self, rng: np.random.Generator, n: int, shape: Shape) -> Any:
-        return None
+        half = (shape[0] // 2, *shape[1:])
+        found = tuple(field.draw(rng, n, half) for field in self.fields)
+        return None if all(one is None for one in found) else found
 
 
 def hamiltonian(

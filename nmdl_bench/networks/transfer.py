@@ -15,9 +15,9 @@ import numpy as np
 from nmdl_bench.contracts import ConfigurationError, Layer, unknown
 from nmdl_bench.networks.evolution import Evolution
 from nmdl_bench.networks.kernels import CirculantKernel, ConvKernel, DenseKernel, Kernel, Shape
-from nmdl_bench.networks.layers import Dense
 from nmdl_bench.networks.linear_maps import GlobalAverage, Reshape
 from nmdl_bench.networks.network import Network
+from nmdl_bench.networks.parts import Chain
 from nmdl_bench.networks.weights import weights_of
 
 HostBlocks = dict[str, np.ndarray]
@@ -219,5 +219,6 @@ def _finer_pixels(layer: Layer, blocks: HostBlocks, image: Shape | None) -> tupl
     kernel = kernels[0]
     K = blocks[kernel.name].reshape(*image, kernel.outputs)
     K = np.repeat(np.repeat(K, 2, axis=1), 2, axis=2) / 4
-    fine_dense = Dense(4 * kernel.inputs, kernel.outputs, layer.parts[-1].activation)  # type: ignore[attr-defined]
-    return fine_dense, {**blocks, kernel.name: K.reshape(-1, kernel.outputs)}, None
+    first, *rest = layer.parts  # type: ignore[attr-defined]
+    wider = replace(first, kernel=replace(kernel, inputs=4 * kernel.inputs))
+    return Chain((wider, *rest)), {**blocks, kernel.name: K.reshape(-1, kernel.outputs)}, None

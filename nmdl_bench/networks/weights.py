@@ -7,9 +7,10 @@ from typing import Any
 from nmdl_bench.networks.evolution import Evolution
 from nmdl_bench.networks.imex import Imex
 from nmdl_bench.networks.kernel_algebra import Derived, SumKernel, rename
-from nmdl_bench.networks.kernels import CirculantKernel, ConvKernel, DenseKernel, Kernel, SparseKernel
+from nmdl_bench.networks.kernels import CirculantKernel, ConvKernel, DenseKernel, Kernel
 from nmdl_bench.networks.parts import Affine, Chain
 from nmdl_bench.networks.rhs import Hamiltonian
+from nmdl_bench.networks.sparse import SparseKernel
 
 
 def weights_of(layer: Any) -> dict[str, Kernel]:

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
 
 
+STATISTICS = 1000
+"""Training samples that batch normalisation's statistics for evaluation are taken from."""
+PREDICTED = 1000
+"""Samples whose outputs are computed at once for metrics."""
+
+
 @dataclass(eq=False)
 class LearningProblem:
     """A network and its data on the host.
@@ -102,16 +108,18 @@ class LearningProblem:
     def metrics(self, xp: Backend, x: Array) -> dict[str, float]:
         """Accuracy on each part that has samples, as a fraction; for regression, root mean squared error.
 
-        The network is in evaluation mode: nothing is dropped, and batch normalisation takes the statistics of the whole
-        training part at ``x`` (Wu and Johnson 2021).
+        The network is in evaluation mode: nothing is dropped, and batch normalisation takes the statistics at ``x`` of
+        the first :data:`STATISTICS` training samples (Wu and Johnson 2021; there several batches of about that many).
         """
         if xp.key not in self._on_device:
             self._on_device[xp.key] = self._move(xp)
         known = self._on_device[xp.key]
-        aux = None if known.statistics is None else known.statistics(x, known.parts["train"][0])
+        aux = None if known.statistics is None else known.statistics(x, _rows(known.parts["train"][0], 0, STATISTICS))
         values = {}
         for name, (Y, target) in known.parts.items():
-            S = xp.to_numpy(known.predict(x, Y, aux))
+            # in pieces: a forward pass holds all layers' tapes at once
+            pieces = (_rows(Y, i, i + PREDICTED) for i in range(0, Y.shape[0], PREDICTED))
+            S = np.concatenate([xp.to_numpy(known.predict(x, piece, aux)) for piece in pieces])
             if target.ndim == 1:
                 values[f"accuracy_{name}"] = float(np.mean(S.argmax(axis=1) == target))
             elif self.loss == "binary-cross-entropy":
@@ -134,6 +142,11 @@ class LearningProblem:
         tree_map(some.append, network.statistics(host, self.start, self.data.train.Y[:2]))
         statistics = xp.compile(lambda x, Y: network.statistics(xp, x, Y)) if some else None
         return _Predictions(predict, statistics, moved)
+
+
+def _rows(Y: Array, start: int, end: int) -> Array:
+    """Samples ``start`` to ``end``, or to the last."""
+    return Y[start : min(end, Y.shape[0]), ...]
 
 
 class _Predictions(NamedTuple):

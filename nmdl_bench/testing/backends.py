@@ -192,6 +192,9 @@ def _donating(case: Case) -> None:
                     case.equal(f"argument {i} of {verb}, which is not donated,", given[i], a, exact=True)
     got = xp.addmm(xp.asarray(A), xp.asarray(B), xp.asarray(C), 0.25)
     case.equal("addmm with a factor", got, A + 0.25 * B @ C)
+    for chosen, expected in ((1, np.stack([T[0], A])), (0, T)):
+        got = case.attempt("put", xp.put, xp.asarray(T), xp.s.int(1), xp.asarray(A), xp.s.int(chosen) > 0)
+        case.equal(f"put where the truth value is {bool(chosen)}", got, expected)
 
 
 def _freshness(case: Case) -> None:

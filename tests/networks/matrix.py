@@ -14,7 +14,7 @@ from nmdl_bench.networks.evolution import MEMORY, Evolution
 from nmdl_bench.networks.imex import Imex
 from nmdl_bench.networks.integrators import EULER, HEUN, RK4
 from nmdl_bench.networks.kernel_algebra import lean_kernel
-from nmdl_bench.networks.kernels import CirculantKernel, ConvKernel, DenseKernel, ScalingKernel, SparseKernel
+from nmdl_bench.networks.kernels import CirculantKernel, ConvKernel, DenseKernel, ScalingKernel
 from nmdl_bench.networks.layers import Dense
 from nmdl_bench.networks.linear_maps import AveragePool, GlobalAverage, Reshape
 from nmdl_bench.networks.losses import LOSSES
@@ -24,6 +24,7 @@ from nmdl_bench.networks.parts import Dropout
 from nmdl_bench.networks.regularisers import smoothness, tikhonov, total_variation
 from nmdl_bench.networks.reversible import SYMPLECTIC_EULER, VERLET, Leapfrog
 from nmdl_bench.networks.rhs import RIGHT_HAND_SIDES, TWO_FIELDS, single
+from nmdl_bench.networks.sparse import SparseKernel
 from nmdl_bench.problems.learning import LearningProblem
 
 SAMPLES, FEATURES, IMAGE, CLASSES, DEPTH = 6, 3, (2, 4, 4), 3, 2

@@ -18,7 +18,8 @@ from nmdl_bench.networks.kernel_algebra import (
     lean_kernel,
     rename,
 )
-from nmdl_bench.networks.kernels import CirculantKernel, ConvKernel, DenseKernel, ScalingKernel, SparseKernel
+from nmdl_bench.networks.kernels import CirculantKernel, ConvKernel, DenseKernel, ScalingKernel
+from nmdl_bench.networks.sparse import SparseKernel
 from nmdl_bench.testing import numerical_backends
 
 XP = get_backend("numpy")

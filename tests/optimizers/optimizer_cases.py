@@ -22,7 +22,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "nesterov": {"batch_size": 10, "schedule": "exponential", "horizon": 20, "step_size": 0.05},
     "adam": {"batch_size": 10, "schedule": "cosine", "horizon": 20, "step_size": 0.01},
 }
-FROM_FILES = ("mnist", "fashion-mnist", "cifar-10")
+FROM_FILES = ("mnist", "fashion-mnist", "cifar-10", "conv-cifar-10")
 LISTED = [entry.name for entry in PROBLEMS]
 
 

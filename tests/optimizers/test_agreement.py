@@ -17,18 +17,26 @@ from nmdl_bench.testing import check_optimizer, numerical_backends, standins
 # images on the stand-ins, which are slow: fewer of them, in narrow networks
 FEW = {"n": 60, "width": 8, "depth": 2}
 IMAGES = ("digits", "mnist-5k", *FROM_FILES)
+# convolutions small everywhere, and beyond conv-digits, which differ by the images' size alone, with one method
+CONVOLUTIONS = {"n": 60, "channels": "2-4", "depth": 1}
+CASES = [
+    (problem, name)
+    for problem in LISTED
+    for name in OPTIMIZERS
+    if not problem.startswith("conv-") or problem == "conv-digits" or name == "adam"
+]
 CONVEX = "logistic-digits"
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("problem", LISTED)
+@pytest.mark.parametrize(("problem", "name"), CASES)
 def test_first_twenty_steps(problem: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    described = listed(problem, tmp_path, monkeypatch)
+    convolves = problem.startswith("conv-")
+    described = listed(problem, tmp_path, monkeypatch, **(CONVOLUTIONS if convolves else {}))
     optimizer = make(name)
     found = check_optimizer(optimizer, described, [get_backend(library) for library in ("numpy", "torch", "jax")])
     assert found.counts[-1, 0] > 5  # it moves
     assert np.isfinite(found.f[-1])
-    if problem in IMAGES:
+    if problem in IMAGES and not convolves:
         found, described = None, PROBLEMS.make(problem, **FEW)
     elif problem.startswith("logistic"):
         found, described = None, PROBLEMS.make(problem, n=60)

@@ -14,6 +14,7 @@ M = np.arange(1.0, 7.0).reshape(2, 3)
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "axpy": (2.0, U, U), "aypx": (2.0, U, U), "axpby": (2.0, U, 3.0, U), "scale": (2.0, U),
     "addmm": (M, np.eye(2), M), "set_row": (M, 0, U[:3]), "set_column": (M, 0, U[:2]), "record": (M, 0, U[:3]),
+    "put": (M, 0, U[:3], True),
     "act_tanh": (M,), "act_relu": (M,), "act_leaky_relu": (M, 0.25), "act_softplus": (M,), "softmax": (M,),
 }  # fmt: skip
 
