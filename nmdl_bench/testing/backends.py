@@ -192,9 +192,6 @@ def _donating(case: Case) -> None:
                     case.equal(f"argument {i} of {verb}, which is not donated,", given[i], a, exact=True)
     got = xp.addmm(xp.asarray(A), xp.asarray(B), xp.asarray(C), 0.25)
     case.equal("addmm with a factor", got, A + 0.25 * B @ C)
-    for chosen, expected in ((1, np.stack([T[0], A])), (0, T)):
-        got = case.attempt("put", xp.put, xp.asarray(T), xp.s.int(1), xp.asarray(A), xp.s.int(chosen) > 0)
-        case.equal(f"put where the truth value is {bool(chosen)}", got, expected)
 
 
 def _freshness(case: Case) -> None:
@@ -240,6 +237,9 @@ def _loops(case: Case) -> None:
     for sign in (1.0, -1.0):
         chosen = xp.cond(s.const(sign) > 0, lambda x: xp.scale(2.0, x), lambda x: -x, xp.asarray(u))
         case.equal(f"cond, {sign > 0},", chosen, 2 * u if sign > 0 else -u)
+        S, A = case.draw(2, 3), case.draw(3)
+        put = case.attempt("put", xp.put, xp.asarray(S), s.int(1), xp.asarray(A), s.const(sign) > 0)
+        case.equal(f"put where it is {sign > 0}", put, np.stack([S[0], A]) if sign > 0 else S)
 
     def run(limit: int) -> _State:
         def body(state: _State) -> _State:
