@@ -63,6 +63,10 @@ def _short(value: object) -> str:
     )
 
 
+_NAME = 1.4
+"""Inches that a solver's name may take."""
+
+
 # ------------------------------------------------------------------------------------------------------------ draw
 def draw_accuracy(data: pd.DataFrame, styles: Styles, width: Width = "text") -> Figure:
     """A panel a problem: a dot a seed, a bar at the median with its value; settings in small print.
@@ -84,7 +88,7 @@ def draw_accuracy(data: pd.DataFrame, styles: Styles, width: Width = "text") -> 
     longest = 1.2  # inches that a line of settings may take
     every = [line for own in lines.values() for line in own]
     settings = [_wrap(line.settings, longest) for line in every]
-    names = [style.text_width(line.solver, 7.5, "italic") for line in every]
+    names = [style.text_width(_fitting(line.solver), 7.5, "italic") for line in every]
     names += [style.text_width(text, _SETTINGS_SIZE) for texts in settings for text in texts]
     left, value, above, below, between = max(names) + 0.12, 0.36, 0.24, 0.36, 0.12
     deepest = max(map(len, settings))
@@ -175,10 +179,17 @@ def _names(panel: Axes, lines: list[Any], styles: Styles, longest: float) -> Non
         settings = _wrap(line.settings, longest)
         up = 3.2 * len(settings)
         name = {"ha": "right", "va": "center_baseline", "fontsize": 7.5, **_beside(panel)}
-        panel.annotate(line.solver, (0.0, i), xytext=(-5, up), **name, **styles.text(line.solver))
+        panel.annotate(_fitting(line.solver), (0.0, i), xytext=(-5, up), **name, **styles.text(line.solver))
         small = name | {"fontsize": _SETTINGS_SIZE, "color": style.GREY}
         for k, text in enumerate(settings):
             panel.annotate(text, (0.0, i), xytext=(-5, up - 7.4 - 5.9 * k), **small)
+
+
+def _fitting(name: str) -> str:
+    """The name, cut where it would leave no room for the panel: settings make names of any length."""
+    while style.text_width(name, 7.5, "italic") > _NAME:
+        name = name.rstrip("…")[:-1] + "…"
+    return name
 
 
 def _beeswarm(values: np.ndarray, panel: Axes) -> np.ndarray:

@@ -1,9 +1,11 @@
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 
 from nmdl_bench.contracts import UnknownNameError
 from nmdl_bench.report import figures, style
+from nmdl_bench.report.accuracy import draw_accuracy
 from nmdl_bench.report.frames import load
 from nmdl_bench.report.style import Styles, log_labels, readable
 from nmdl_bench.report.summary import summarise
@@ -191,3 +193,16 @@ def test_logarithmic_axes_have_few_labels(low, high, labels):
 @pytest.mark.parametrize("factor", [1.0001, 1.1, 1.6, 9.0, 1e3, 1e40, 1e200])
 def test_logarithmic_axes_always_have_a_label(low, factor):
     assert 1 <= len(log_labels(low, low * factor)) <= 7
+
+
+@pytest.mark.parametrize("width", ["text", "column"])
+def test_names_of_any_length_leave_room_for_accuracies(width: str) -> None:
+    name = "adam(step_size=0.005, batch_size=70, schedule=cosine, horizon=1000, final=0.01)"
+    rows = [(problem, "", name, "", "numpy", 0, "accuracy_test", 0.97) for problem in ("one", "other")]
+    rows.append(("other", "", "lbfgs", "", "numpy", 0, "accuracy_test", 0.9))
+    columns = ["problem", "network", "solver", "settings", "backend", "seed", "metric", "value"]
+    figure = draw_accuracy(pd.DataFrame(rows, columns=columns), Styles.of([name, "lbfgs"], ["numpy"], []), width)
+    assert all(panel.get_position().width > 0.1 for panel in figure.axes)
+    shown = {text.get_text() for panel in figure.axes for text in panel.texts}
+    assert "lbfgs" in shown
+    assert any(text.startswith("adam(") and text.endswith("…") for text in shown)
