@@ -45,3 +45,11 @@ def test_a_right_hand_side_of_zeros_is_solved_by_zeros() -> None:
     x, k = cg(xp, lambda p: 2 * p, np.zeros(3))
     assert int(k) == 0
     np.testing.assert_array_equal(x, 0)
+
+
+@pytest.mark.parametrize("size", [1e-25, 1e20])
+def test_single_precision_neither_underflows_nor_overflows(size: float) -> None:
+    xp = numerical_backends("float32")[0]
+    A, b = spd(20, 5.0).astype(np.float32), size * np.random.default_rng(1).standard_normal(20)
+    x, _ = cg(xp, lambda p: A @ p, xp.asarray(b), 1e-5, 60)
+    assert np.linalg.norm(A.astype(float) @ x - b) <= 1e-4 * np.linalg.norm(b)

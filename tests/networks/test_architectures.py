@@ -11,8 +11,9 @@ from nmdl_bench.networks.architectures import IMAGE_KERNELS, INTEGRATORS, KERNEL
 from nmdl_bench.networks.evolution import Evolution
 from nmdl_bench.networks.integrators import HEUN, RungeKutta
 from nmdl_bench.networks.kernels import DenseKernel
-from nmdl_bench.networks.parts import Dropout
-from nmdl_bench.networks.rhs import RIGHT_HAND_SIDES, single
+from nmdl_bench.networks.network import Network
+from nmdl_bench.networks.parts import Chain, Dropout
+from nmdl_bench.networks.rhs import RIGHT_HAND_SIDES, Hamiltonian, single
 
 XP = get_backend("numpy")
 
@@ -110,11 +111,27 @@ def test_dropout_drops_at_its_rate_and_keeps_the_mean() -> None:
 
 
 def test_dropout_inside_a_right_hand_side_is_refused() -> None:
-    from nmdl_bench.networks.parts import Chain
-
     inside = Evolution(Chain((*single(DenseKernel(4, 4)).parts, Dropout(0.5))), 2, 1.0, HEUN)
-    with pytest.raises(ConfigurationError, match="put it between blocks"):
-        inside.draw(np.random.default_rng(0), 3, (4,))
+    field = Chain((*single(DenseKernel(2, 2)).parts, Dropout(0.5)))
+    for steps in (inside, Evolution(Hamiltonian(field, field), 2)):
+        with pytest.raises(ConfigurationError, match="put it between blocks"):
+            steps.draw(np.random.default_rng(0), 3, (4,))
+
+
+@pytest.mark.parametrize(("kernel", "shape"), [("dense", (4,)), ("scaling", (4,)), ("channel-scaling", (4, 4, 4))])
+def test_semi_implicit_steps_fit_vectors_and_images(kernel: str, shape: tuple[int, ...]) -> None:
+    block = evolution(4, 2, kernel=kernel, integrator="imex")
+    assert block.output(shape) == shape
+
+
+def test_blocks_are_laid_out_by_their_shapes_not_by_the_order_of_their_draws() -> None:
+    class Backwards(Chain):
+        def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+            return dict(reversed(super().init(rng).items()))
+
+    parts = single(DenseKernel(2, 3), outputs=3).parts
+    one, other = (Network((kind(parts),)).init(np.random.default_rng(0)) for kind in (Chain, Backwards))
+    np.testing.assert_array_equal(one, other)
 
 
 def test_image_networks() -> None:

@@ -113,3 +113,10 @@ def test_what_cannot_work_is_named() -> None:
         Controls("constant", 0, 2, 1.0, (0.0,))
     with pytest.raises(ConfigurationError, match="time must be positive and finite"):
         Controls("constant", 1, 2, -1.0, (0.0,))
+
+
+@pytest.mark.parametrize("finer", [2, 4, 6])
+def test_a_jump_in_the_middle_of_a_step_is_seen_from_the_right(finer: int) -> None:
+    for depth in range(1, 80):  # rounding would decide otherwise, at depth 11 for one
+        rows = Controls("constant", finer * depth, depth, 1.0, (0.5,)).weights()
+        np.testing.assert_array_equal(rows.argmax(axis=1), finer * np.arange(depth) + finer // 2)

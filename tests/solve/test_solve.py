@@ -268,3 +268,15 @@ def test_a_last_layer_with_activation_keeps_its_tape(backend: str, loss: str) ->
     data = from_arrays("two", rng.standard_normal((40, 2)), np.arange(40) % 2, n_validation=5, n_test=5)
     network = Network((Dense(2, 4, "tanh"), Dense(4, 2, "tanh")))
     check_objective(LearningProblem("two", "", data, network, loss).bind(get_backend(backend)))
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
+def test_the_full_loss_in_parts_is_the_full_loss(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nmdl_bench.backends import compiled
+
+    evaluation = compiled.Evaluation(PROBLEMS.make("spirals", n=50).bind(get_backend(library)))
+    with evaluation.xp.scope():
+        whole = evaluation.norms(evaluation.x0)
+        monkeypatch.setattr(compiled, "WHOLE", 10)
+        monkeypatch.setattr(compiled, "PART", 7)
+        np.testing.assert_allclose(evaluation.norms(evaluation.x0), whole, rtol=1e-12)
