@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nmdl_bench.backends.trees import tree_map
 from nmdl_bench.contracts import Array, Blocks, ConfigurationError
-from nmdl_bench.networks.evolution import Evolution, map_tree
+from nmdl_bench.networks.evolution import Evolution
 from nmdl_bench.networks.integrators import RungeKutta
 from nmdl_bench.networks.network import Network
 from nmdl_bench.networks.reversible import Splitting
@@ -167,4 +168,4 @@ def _steps(evolution: Evolution) -> np.ndarray:
 
 def _at(tree: Any, j: Any) -> Any:
     """Row ``j`` of each array of a tree, or of the list that a scan stacked it as."""
-    return map_tree(lambda rows: rows[j] if isinstance(rows, list) else rows[j, ...], tree)
+    return tree_map(lambda rows: rows[j] if isinstance(rows, list) else rows[j, ...], tree)

@@ -39,6 +39,8 @@ class Activation:
         Whether ``s`` has a continuous second derivative. Where it has not, derivatives are those of the piece that a
         point lies on: at the rectifiers' kink that of the left piece; the smoothed rectifier's first derivative is
         continuous, its second jumps where the parabola begins and ends.
+    curved : bool
+        False where ``second`` is zero everywhere, so that nobody need ask it.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Activation:
     derivative: Callable[[Backend, Array | None, Array], Array]
     second: Callable[[Backend, Array | None, Array], Array]
     smooth: bool = True
+    curved: bool = True
 
 
 def _keeps_output(act: Callable[[Backend, Array], Array]) -> Callable[[Backend, Array], tuple[Array, Array]]:
@@ -106,6 +109,7 @@ ACTIVATIONS = {
             lambda xp, A, Z: xp.act_relu_derivative(A, Z),
             _zeros,
             smooth=False,
+            curved=False,
         ),
         Activation(
             "leaky-relu",
@@ -113,6 +117,7 @@ ACTIVATIONS = {
             lambda xp, A, Z: xp.act_leaky_relu_derivative(A, Z, SLOPE),
             _zeros,
             smooth=False,
+            curved=False,
         ),
         Activation(
             "smoothed-relu",
@@ -145,7 +150,7 @@ ACTIVATIONS = {
             lambda xp, X, Z: xp.act_gelu_derivative(X, Z),
             _gelu_second,
         ),
-        Activation("identity", lambda xp, X: (X, None), lambda xp, _, Z: xp.copy(Z), _zeros),
+        Activation("identity", lambda xp, X: (X, None), lambda xp, _, Z: xp.copy(Z), _zeros, curved=False),
     )
 }
 """Silu: Elfwing, Uchibe and Doya 2018. Gelu, with the exact distribution function: Hendrycks and Gimpel 2016."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from nmdl_bench.backends.trees import tree_map
 from nmdl_bench.contracts import Array, Blocks, ConfigurationError, Layer, Tape, unknown
 from nmdl_bench.networks.checkpoints import ADVANCE, REVERSE, STORE, schedule
 from nmdl_bench.networks.checks import check_positive, check_sizes
@@ -262,7 +263,7 @@ class Evolution:
     # ------------------------------------------------------------------------------------------ there and back
     def _forwards(self, xp: Backend, step: Any, state: Any, xs: Any) -> Any:
         """State after all steps ``state = step(state, x)``, of which nothing is kept."""
-        act = lambda state, row: step(state, map_tree(lambda x: _slice(x, row[0]), xs))  # noqa: E731
+        act = lambda state, row: step(state, tree_map(lambda x: _slice(x, row[0]), xs))  # noqa: E731
         return xp.loop(act, state, np.arange(self.depth)[:, None])
 
     def _backwards(self, xp: Backend, undo: Any, state: Any, xs: Any, Z: Any) -> tuple[Blocks, Any]:
@@ -275,7 +276,7 @@ class Evolution:
 
         def act(carry: Any, row: Any) -> Any:
             state, found, Z = carry
-            state, blocks, Z = undo(state, map_tree(lambda x: _slice(x, row[0]), xs), Z)
+            state, blocks, Z = undo(state, tree_map(lambda x: _slice(x, row[0]), xs), Z)
             return state, {name: xp.set_row(found[name], row[0], block) for name, block in blocks.items()}, Z
 
         _, found, Z = xp.loop(act, (state, found, Z), np.arange(self.depth)[::-1, None])
@@ -286,12 +287,12 @@ class Evolution:
         """Last state, the states stored on the way, and the last step's tape."""
         table = schedule(self.slots, self.depth)
         table = table[: int(np.argmax(table[:, 0] == REVERSE))]
-        at = lambda j: map_tree(lambda x: _slice(x, j), xs)  # noqa: E731
-        slots = map_tree(lambda leaf: xp.zeros((min(self.slots, self.depth), *leaf.shape)), first)
+        at = lambda j: tree_map(lambda x: _slice(x, j), xs)  # noqa: E731
+        slots = tree_map(lambda leaf: xp.zeros((min(self.slots, self.depth), *leaf.shape)), first)
 
         def act(carry: Any, row: Any) -> Any:
             (state, slots), (action, j, slot) = carry, row
-            slots = map_trees(lambda S, v: xp.put(S, slot, v, action == STORE), slots, state)
+            slots = tree_map(lambda S, v: xp.put(S, slot, v, action == STORE), slots, state)
             return xp.cond(action == ADVANCE, lambda state: step(state, at(j))[0], lambda state: state, state), slots
 
         state, slots = xp.loop(act, (first, slots), table)
@@ -304,7 +305,7 @@ class Evolution:
         """Gradient blocks of all steps and the adjoint at the start; ``slots`` are left as they are."""
         table = schedule(self.slots, self.depth)
         table = table[int(np.argmax(table[:, 0] == REVERSE)) + 1 :]
-        at = lambda j: map_tree(lambda x: _slice(x, j), xs)  # noqa: E731
+        at = lambda j: tree_map(lambda x: _slice(x, j), xs)  # noqa: E731
         blocks, Z = back(at(self.depth - 1), tape, Z)
         found = {name: xp.zeros((self.depth, *block.shape)) for name, block in blocks.items()}
         found = {name: xp.set_row(found[name], self.depth - 1, block) for name, block in blocks.items()}
@@ -312,7 +313,7 @@ class Evolution:
         def act(carry: Any, row: Any) -> Any:
             (state, slots, found, blocks, Z), (action, j, slot) = carry, row
             # rows are written out here: what goes through a branch, a compiled program copies
-            slots = map_trees(lambda S, v: xp.put(S, slot, v, action == STORE), slots, state)
+            slots = tree_map(lambda S, v: xp.put(S, slot, v, action == STORE), slots, state)
 
             def advance(state: Any, blocks: Blocks, Z: Any) -> Any:
                 return step(state, at(j))[0], blocks, Z
@@ -322,7 +323,7 @@ class Evolution:
                 return state, *back(at(j), tape, Z)
 
             def restore(state: Any, blocks: Blocks, Z: Any) -> Any:
-                return map_tree(lambda S: xp.copy(S[slot, ...]), slots), blocks, Z
+                return tree_map(lambda S: xp.copy(S[slot, ...]), slots), blocks, Z
 
             def stay(state: Any, blocks: Blocks, Z: Any) -> Any:
                 return state, blocks, Z
@@ -339,7 +340,7 @@ class Evolution:
             return state, slots, rows, blocks, Z
 
         # the tape's slots serve again: what is stored from here on goes to a copy
-        carry = (first, map_tree(xp.copy, slots), found, blocks, Z)
+        carry = (first, tree_map(xp.copy, slots), found, blocks, Z)
         _, _, found, _, Z = xp.loop(act, carry, table)
         return found, Z
 
@@ -347,20 +348,3 @@ class Evolution:
 def _slice(x: Any, j: Any) -> Any:
     """Row ``j`` of an array or of what a scan stacked."""
     return x[j] if isinstance(x, list) else x[j, ...]
-
-
-def map_tree(f: Any, tree: Any) -> Any:
-    """``f`` of every array of a tree of tuples and dictionaries; None stays None."""
-    return map_trees(f, tree)
-
-
-def map_trees(f: Any, tree: Any, *others: Any) -> Any:
-    """``f`` of corresponding arrays of trees of one structure."""
-    if tree is None:
-        return None
-    if isinstance(tree, dict):
-        return {name: map_trees(f, value, *(other[name] for other in others)) for name, value in tree.items()}
-    if isinstance(tree, tuple):
-        values = [map_trees(f, *column) for column in zip(tree, *others)]
-        return type(tree)(*values) if hasattr(tree, "_fields") else tuple(values)
-    return f(tree, *others)

@@ -219,7 +219,7 @@ class Activate(Plain):
             return {}, None, None
         s = get_activation(self.activation)
         dV = s.derivative(xp, tape.kept, dZ)
-        if dtape.kept is not None:
+        if s.curved and dtape.kept is not None:
             dV = xp.axpy(1.0, s.second(xp, tape.kept, dtape.kept * Z), dV)
         return {}, s.derivative(xp, tape.kept, Z), dV
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nmdl_bench.backends import get_backend
+from nmdl_bench.backends.trees import tree_map
 from nmdl_bench.contracts import Array, ConfigurationError, Regulariser
 from nmdl_bench.data import Dataset
 from nmdl_bench.data.augment import Augmentation
 from nmdl_bench.networks.losses import get_loss
 from nmdl_bench.networks.network import Network
-from nmdl_bench.problems.objective import Draws, LearningObjective, Samples, Structure, tree_map
+from nmdl_bench.problems.objective import Draws, LearningObjective, Samples, Structure
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
+from nmdl_bench.backends.trees import tree_map
 from nmdl_bench.contracts import Array, Loss, Regulariser, Scalar
 from nmdl_bench.data.augment import Augmentation
 from nmdl_bench.networks.network import Network
@@ -150,13 +150,3 @@ class LearningObjective:
         for R in regularisers:
             Hv = xp.axpy(1.0, R.hessian(xp, tape.x, v), Hv)
         return Hv
-
-
-def tree_map(fn: Callable[[Any], Any], tree: Any) -> Any:
-    """The same tree with ``fn`` applied to each array; None stays None."""
-    if isinstance(tree, dict):
-        return {name: tree_map(fn, value) for name, value in tree.items()}
-    if isinstance(tree, tuple):
-        values = [tree_map(fn, value) for value in tree]
-        return type(tree)(*values) if hasattr(tree, "_fields") else tuple(values)
-    return None if tree is None else fn(tree)

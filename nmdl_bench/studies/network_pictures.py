@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
+from nmdl_bench.backends.trees import tree_map
 from nmdl_bench.contracts import Layer, Objective
 from nmdl_bench.diagnostics import energy, kernels, landscape, spectra, trajectory
 from nmdl_bench.networks.evolution import Evolution
-from nmdl_bench.problems.objective import tree_map
 from nmdl_bench.studies.inspection import Subject
 from nmdl_bench.studies.pictures import Picture, Study, Tick, band, grid_rows, joined, silent
 from nmdl_bench.studies.stability import spectrum_rows

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from nmdl_bench.backends import get_backend
 from nmdl_bench.backends.base import Backend
 from nmdl_bench.contracts import UnknownNameError
 from nmdl_bench.networks.activations import ACTIVATIONS, SLOPE, SMOOTHING, get_activation
@@ -157,3 +158,10 @@ def test_no_activation_waits_for_a_gpu(name: str) -> None:
         Z = xp.asarray(np.ones((2, 3)))
         results = [A, s.derivative(xp, kept, Z), s.second(xp, kept, Z)]
     assert {(tuple(a.shape), a.dtype, a.device.type) for a in results} == {((2, 3), torch.float32, "cuda")}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_those_that_say_so_have_no_curvature(name: str) -> None:
+    xp, X = get_backend("numpy"), np.linspace(-2, 2, 41) * 0.04  # inside the smoothed rectifier's parabola too
+    _, kept = ACTIVATIONS[name].forward(xp, X.copy())
+    assert np.any(ACTIVATIONS[name].second(xp, kept, np.ones(41))) == ACTIVATIONS[name].curved
