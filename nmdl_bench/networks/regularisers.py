@@ -219,7 +219,7 @@ def _transpose(xp: Backend, term: Term, T: Array) -> Array:
 
 def is_weight(name: str) -> bool:
     """Whether a block is a kernel: those have capital letters, ``K`` or ``W``; biases and scales have small ones."""
-    return name.rpartition(".")[2][:1].isupper()
+    return name[:1].isupper()
 
 
 def control_spacing(layer: Any) -> float | None:

@@ -123,7 +123,7 @@ class LearningObjective:
         return self.static.network.jvp(self.xp, tape.x, tape.layers, v)[0]
 
     def vjp(self, tape: LearningTape, w: Array) -> Array:
-        return self.static.network.vjp(self.xp, tape.x, tape.layers, self.xp.copy(w))
+        return self.static.network.vjp(self.xp, tape.x, tape.layers, w)
 
     def gauss_newton(self, tape: LearningTape, v: Array) -> Array:
         xp, (network, loss, _, _) = self.xp, self.static
