@@ -184,6 +184,20 @@ class Objective(Protocol):
         """
 
 
+Structure = Literal["gauss-newton", "residual", "composite", "bounds", "blocks", "separable"]
+"""What some solvers need beyond value, gradient and Hessian products. A problem declares it (``provides``), a solver
+requires it (``needs``); what an objective has then:
+
+``gauss-newton``  ``jvp``, ``vjp`` and ``gauss_newton``
+``residual``      ``residual(tape)`` (m,) and ``jacobian(tape)`` (m, n) with ``f = 1/2 |r|^2``
+``composite``     ``penalty(x)``, a convex h that need not be smooth, and ``prox(v, t)``, the x that minimises
+                  ``h(x) + |x - v|^2 / 2t``, afresh; minimised is ``f + h``, and ``forward`` and ``grad`` are of ``f``
+``bounds``        ``lower`` and ``upper`` (size,), infinite where there is none; ``composite`` with their indicator as h
+``blocks``        ``blocks``, slices of x that partition it, for methods that alternate between them
+``separable``     see :mod:`nmdl_bench.problems.separable`
+"""
+
+
 @runtime_checkable
 class Problem(Protocol):
     """Pure description on the host: what is minimised, from where, over which data."""
@@ -195,6 +209,7 @@ class Problem(Protocol):
     tau: float
     """'Solved' means f <= f_best + tau (f(x0) - f_best), f_best the least value that any solver reached
     (More and Wild 2009, eq. 2.2)."""
+    # provides: tuple[Structure, ...], where it has any of it
 
     def bind(self, xp: Backend) -> Objective:
         """Move the data to the device."""
@@ -205,13 +220,18 @@ class Problem(Protocol):
 
 # --------------------------------------------------------------------------------------------------------- solvers
 class Counts(NamedTuple):
-    """Evaluations so far, each over the samples that it touched."""
+    """Evaluations so far, each over the samples that it touched. A Gauss-Newton product is one jvp and one vjp."""
 
     forward: Any = 0
     gradient: Any = 0
     jvp: Any = 0
     vjp: Any = 0
     hessian: Any = 0
+
+    @property
+    def passes(self) -> Any:
+        """Passes over the samples: one a forward with its gradient, one a product with a Hessian or Jacobian."""
+        return self.forward + self.jvp + self.hessian
 
     @classmethod
     def start(cls, xp: Backend, forward: int = 0, gradient: int = 0) -> Counts:
@@ -227,7 +247,9 @@ class Optimizer(Protocol):
 
     ``x`` the iterate; ``f`` the value at ``x`` (stochastic methods: of the last batch, before the update);
     ``g_norm`` the gradient's maximum norm (NaN where the method does not form it); ``k`` the number of iterations,
-    that is of accepted steps; ``counts`` a :class:`Counts`; ``stalled`` true where the method cannot go on.
+    that is of accepted steps; ``counts`` a :class:`Counts`; ``stalled`` true where the method cannot go on. Where the
+    objective is composite, ``f`` is the total value and ``g_norm`` :func:`nmdl_bench.backends.stationarity.measure`. A
+    state has ``passes`` where products touch a part of the samples only.
     """
 
     batch_size: int | None
@@ -293,7 +315,7 @@ class Record(Protocol):
         """
 
     def chunk(self, rows: Callable[[], np.ndarray], x: Array) -> bool:
-        """Note the rows (iteration, forward, gradient, loss, grad_norm) of a chunk that ended at ``x``."""
+        """Note the rows (iteration, forward, gradient, passes, loss, grad_norm) of a chunk that ended at ``x``."""
 
     def why(self) -> tuple[Status, str]:
         """Status and reason of the last call that asked the solver to stop."""
@@ -302,6 +324,8 @@ class Record(Protocol):
 HISTORY_COLUMNS = ("iteration", "forward", "gradient", "passes", "loss", "grad_norm", "time", "measured")
 """Columns of ``Result.history``: counts so far, passes over the training part, training loss, gradient maximum norm
 (NaN where unknown), seconds on the clock, and 1 where that time was read (0 where it is interpolated)."""
+ROW = HISTORY_COLUMNS[:6]
+"""What a step-wise method knows of an iteration by itself."""
 
 
 @dataclass
@@ -314,7 +338,7 @@ class Result:
     iterations: int
     counts: Counts
     passes: float = float("nan")
-    """Passes over the training part: forwards weighted by the share of samples that each touched."""
+    """Passes over the training part: :attr:`Counts.passes`, each weighted by the share of samples that it touched."""
     loss: float = float("nan")
     """Full training objective at ``x``, recomputed by the harness."""
     grad_norm: float = float("nan")
@@ -344,6 +368,7 @@ __all__ = [
     "CAPACITY",
     "HISTORY_COLUMNS",
     "PROBLEMS",
+    "ROW",
     "SOLVERS",
     "Array",
     "Blocks",
@@ -367,6 +392,7 @@ __all__ = [
     "Status",
     "Stop",
     "StoreError",
+    "Structure",
     "Tape",
     "UnavailableError",
     "UnknownNameError",

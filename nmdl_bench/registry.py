@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -27,10 +27,28 @@ class Entry(Generic[T]):
     """Array libraries it runs on; ``("*",)`` for any."""
     kind: str = ""
     """Group shown in listings, such as ``"ours"`` or ``"peer"``."""
+    provides: tuple[str, ...] | Callable[[dict[str, Any]], tuple[str, ...]] = ()
+    """Structure that a problem has, maybe by its options; see :data:`nmdl_bench.contracts.Structure`."""
+    needs: tuple[str, ...] = ()
+    """Structure that a solver requires of a problem."""
 
     def runs_on(self, library: str) -> bool:
         """Whether the named array library is among those it runs on."""
         return "*" in self.backends or library in self.backends
+
+    def structure(self, options: dict[str, Any]) -> tuple[str, ...]:
+        """What a problem provides that is made with ``options``."""
+        return self.provides(options) if callable(self.provides) else self.provides
+
+
+def mismatch(provides: Sequence[str], needs: Sequence[str]) -> str:
+    """Why a solver that needs the one cannot minimise a problem that provides the other; empty where it can."""
+    missing = [structure for structure in needs if structure not in provides]
+    if missing:
+        return f"it needs {' and '.join(missing)}, which the problem does not provide"
+    if "composite" in provides and not {"composite", "bounds"} & set(needs):
+        return "it is for smooth problems, and this one has bounds or a term that is not smooth"
+    return ""
 
 
 class Registry(Generic[T]):
@@ -46,6 +64,7 @@ class Registry(Generic[T]):
         def add(make: F) -> F:
             if name in self._entries and self._entries[name].make.__module__ != make.__module__:
                 raise ConfigurationError(f"{self.kind} {name!r} is registered already; choose another name")
+            options.setdefault("needs", tuple(getattr(make, "needs", ())))
             self._entries[name] = Entry(name, summary, make, **options)
             return make
 

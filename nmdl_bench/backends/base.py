@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nmdl_bench.backends.convolution import Convolutions
+from nmdl_bench.backends.dense import Dense
 from nmdl_bench.backends.kernels import Kernels
 from nmdl_bench.contracts import Array, ConfigurationError, Scalar
 
@@ -25,7 +26,7 @@ CONSTANTS = 256
 """How many arrays :meth:`Backend.constant` keeps; the oldest goes first."""
 
 
-class Backend(Kernels, Convolutions):
+class Backend(Kernels, Convolutions, Dense):
     """One array library on one device in one real precision.
 
     Attributes

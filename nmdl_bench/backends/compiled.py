@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nmdl_bench.backends import stationarity
 from nmdl_bench.contracts import Array, Objective
 
 WHOLE, PART = 2000, 500
@@ -39,6 +40,17 @@ def compiled(
     return _COMPILED[key]
 
 
+def call(objective: Objective, key: tuple[Any, ...], fn: Callable[..., Any], *args: Any) -> Any:
+    """``fn(objective, *args)``, compiled once for each key where the backend compiles; see :func:`compiled`."""
+    if objective.xp.eager:
+        return fn(objective, *args)
+
+    def build(bare: Objective) -> Callable[..., Any]:
+        return lambda arrays, *args: fn(bare.with_arrays(arrays), *args)
+
+    return compiled(key, objective, build)(objective.arrays, *args)
+
+
 class Evaluation:
     """An objective whose value and gradient are compiled functions, shared by all who evaluate it one point at a time.
 
@@ -62,7 +74,7 @@ class Evaluation:
         return self._grad(self.arrays, tape)
 
     def norms(self, x: Array) -> tuple[float, float]:
-        """Value and the gradient's maximum norm, on the host.
+        """Value and the gradient's maximum norm, on the host; of composite objectives those of all that is minimised.
 
         Over more than :data:`WHOLE` samples it is the weighted mean over parts of about :data:`PART`: the whole would
         need hundreds of times a batch's memory, and find nothing in the cache. (Batch normalisation sees the parts.)
@@ -70,14 +82,18 @@ class Evaluation:
         n = self.n_samples
         if n <= WHOLE:
             f, tape = self.forward(x)
-            return float(f), float(self.xp.norm_inf(self.grad(tape)))
+            return self._norms(x, f, self.grad(tape))
         value, g = 0.0, None
         for part in np.array_split(np.arange(n), -(-n // PART)):
             f, g_part = self.value_and_grad(x, self.xp.asarray(part))
             share = len(part) / n
             value += share * float(f)
             g = self.xp.scale(share, g_part) if g is None else self.xp.axpy(share, g_part, g)
-        return value, float(self.xp.norm_inf(g))
+        return self._norms(x, value, g)
+
+    def _norms(self, x: Array, f: Any, g: Array) -> tuple[float, float]:
+        total, measure = stationarity.total(self.objective, x, f), stationarity.measure(self.objective, x, g)
+        return float(total), float(measure)
 
     def value_and_grad(self, x: Array, batch: Array | None = None) -> Any:
         """Value and gradient, as the backend's scalar and array."""

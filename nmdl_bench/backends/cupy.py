@@ -53,6 +53,7 @@ class CupyBackend(EagerControl, ColumnConvolutions, Backend):
         self._bind(cp, permute_dims="transpose")
         self._bind(cp.fft, "rfft2", "irfft2")
         self._bind(special, "erf")
+        self.linalg, self.linalg_error = cp.linalg, np.linalg.LinAlgError
 
     def _const(self, v: float) -> Scalar:
         return self.cp.full((), v, dtype=self.dtype)
@@ -110,6 +111,12 @@ class CupyBackend(EagerControl, ColumnConvolutions, Backend):
     def set_column(self, S: Array, i: int, v: Array) -> Array:
         S[:, i] = v
         return S
+
+    def cholesky(self, A: Array) -> Array:
+        from cupyx import errstate
+
+        with errstate(linalg="raise"):  # else what is left of a failed factorisation is returned
+            return super().cholesky(A)
 
     def recorder(self, rows: int, columns: int) -> Any:
         return self.cp.full((rows, columns), float("nan"), dtype="float64")

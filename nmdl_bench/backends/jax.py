@@ -79,6 +79,7 @@ class JaxBackend(JaxConvolutions, Backend):
         self._bind(jnp, "sqrt", "stack", "sum", "tanh", "where", "dot", concat="concatenate", total="sum")
         self._bind(jnp.fft, "rfft2", "irfft2")
         self._bind(lax, "cond", "erf", "while_loop")
+        self.linalg = jnp.linalg
 
     def asarray(self, a: Any) -> Array:
         a = np.asarray(a)
@@ -130,6 +131,9 @@ class JaxBackend(JaxConvolutions, Backend):
 
     def set_column(self, S: Array, i: Any, v: Array) -> Array:
         return S.at[:, i].set(v)
+
+    def solve_triangular(self, R: Array, B: Array, lower: bool = False) -> Array:
+        return jax.scipy.linalg.solve_triangular(R, B, lower=lower)
 
     def scan(
         self,

@@ -31,6 +31,7 @@ class NumpyBackend(HostRecorder, EagerControl, ColumnConvolutions, Backend):
         self._bind(np, "max", "sum", concat="concatenate", copy="array")
         self._bind(np.ndarray, "reshape", permute_dims="transpose")  # np.reshape costs five times as much
         self._bind(np.fft, "rfft2", "irfft2")
+        self.linalg, self.linalg_error = np.linalg, np.linalg.LinAlgError
 
     def asarray(self, a: Any) -> Array:
         a = np.asarray(a)
@@ -110,6 +111,13 @@ class NumpyBackend(HostRecorder, EagerControl, ColumnConvolutions, Backend):
         for part in parts:
             pieces.extend(part if isinstance(part, list) else [part])
         return np.concatenate(pieces, axis=None)
+
+    def solve_triangular(self, R: Array, B: Array, lower: bool = False) -> Array:
+        from scipy.linalg.lapack import get_lapack_funcs
+
+        (trtrs,) = get_lapack_funcs(("trtrs",), (R, B))
+        X, info = trtrs(R, B, lower=lower)
+        return X if info == 0 else np.full(B.shape, np.nan, self.dtype)
 
     # ------------------------------------------------------------------------------------------ kernels
     def add_scaled(self, y: Array, a: Scalar, x: Array) -> Array:

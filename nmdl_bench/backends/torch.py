@@ -40,6 +40,7 @@ class TorchBackend(EagerControl, Backend):
         self._bind(torch, "tanh", "where", concat="cat", copy="clone", max="amax", permute_dims="permute")
         self._bind(torch, conj="conj_physical")  # torch.conj is a view that only says so
         self._bind(torch.fft, "rfft2", "irfft2")
+        self.linalg, self.linalg_error = torch.linalg, torch.linalg.LinAlgError
         self.sum = self._sum
         # TF32 would halve the digits of float32 products; cuDNN's choice of algorithm by timing is not repeatable
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
@@ -161,6 +162,20 @@ class TorchBackend(EagerControl, Backend):
         end.record()
         end.synchronize()
         return value, start.elapsed_time(end) / 1e3
+
+    def cholesky(self, A: Array) -> Array:
+        # cholesky itself looks at info on the host: a synchronisation
+        L, info = torch.linalg.cholesky_ex(A)
+        return torch.where(info == 0, L, torch.nan)
+
+    def solve(self, A: Array, B: Array) -> Array:
+        X, info = torch.linalg.solve_ex(A, B)
+        return torch.where(info == 0, X, torch.nan)
+
+    def solve_triangular(self, R: Array, B: Array, lower: bool = False) -> Array:
+        if B.ndim == 1:
+            return torch.linalg.solve_triangular(R, B.unsqueeze(1), upper=not lower).squeeze(1)
+        return torch.linalg.solve_triangular(R, B, upper=not lower)
 
     # ------------------------------------------------------------------------------------------ kernels
     def add_scaled(self, y: Array, a: Scalar, x: Array) -> Array:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
+from nmdl_bench.backends.compiled import call
 from nmdl_bench.contracts import Array, Counts, Objective, Scalar, Tape
 from nmdl_bench.optimizers.line_search import Search
 
@@ -31,16 +32,39 @@ class DescentState(NamedTuple):
     stalled: Any
 
 
+class Step(NamedTuple):
+    """An accepted step from ``x`` to ``x_new``, ``t`` times its direction; the tape is that of ``x_new``."""
+
+    x: Array
+    x_new: Array
+    g: Array
+    g_new: Array
+    f_new: Scalar
+    t: Scalar
+    tape: Tape
+    counts: Counts
+
+
+class Turn(NamedTuple):
+    """What follows a step: the memory, the direction with its first trial, and the counts with what these have cost."""
+
+    memory: Any
+    d: Array
+    t: Scalar
+    counts: Counts
+
+
 class Direction(Protocol):
-    """How a line-search method chooses its direction."""
+    """How a line-search method chooses its direction. Numbers that it is tuned by live in its memory."""
+
+    from_tape: ClassVar[bool]
+    """Whether a direction follows from a point alone: :meth:`update` then gives the first one too, and not ``-g``."""
 
     def init(self, xp: Backend, x: Array) -> Any:
-        """Memory that leads to steepest descent."""
+        """Memory that leads to steepest descent, or (``from_tape``) that of the start."""
 
-    def update(
-        self, xp: Backend, memory: Any, x: Array, x_new: Array, g: Array, g_new: Array, t: Scalar
-    ) -> tuple[Any, Array, Scalar]:
-        """Memory, direction and first trial at ``x_new``, a step of length ``t`` away; donates memory, ``x``, ``g``."""
+    def update(self, objective: Objective, memory: Any, step: Step) -> Turn:
+        """Memory, direction and first trial at ``step.x_new``; donates the memory, and ``x`` and ``g`` of the step."""
 
 
 class LineSearch(Protocol):
@@ -61,15 +85,19 @@ def first_trial(xp: Backend, g: Array) -> Scalar:
 
 
 def line_search_init(objective: Objective, x: Array, search: LineSearch, direction: Direction) -> DescentState:
-    """State at ``x`` (copied), about to try steepest descent."""
-    xp = objective.xp
+    """State at ``x`` (copied), about to try the direction's first, or steepest descent."""
+    xp, s = objective.xp, objective.xp.s
     x = xp.copy(x)
     f, tape = objective.forward(x)
     g = objective.grad(tape)
-    no, counts = xp.s.int(0) > 0, Counts.start(xp, forward=1, gradient=1)
-    start = search.start(xp, first_trial(xp, g), f, -xp.dot(g, g))
-    memory = direction.init(xp, x)
-    return DescentState(x, f, g, xp.norm_inf(g), -g, start, memory, xp.s.not_(no), xp.s.int(0), counts, no)
+    no, counts, g_norm = s.int(0) > 0, Counts.start(xp, forward=1, gradient=1), xp.norm_inf(g)
+    memory, d, t = direction.init(xp, x), -g, first_trial(xp, g)
+    if direction.from_tape:
+        still = Step(xp.copy(x), x, xp.copy(g), g, f, s.const(0.0), tape, counts)
+        memory, d, t, counts = call(objective, ("first", direction), direction.update, memory, still)
+    start = search.start(xp, t, f, xp.dot(g, d))
+    fresh = no if direction.from_tape else s.not_(no)
+    return DescentState(x, f, g, g_norm, d, start, memory, fresh, s.int(0), counts, no)
 
 
 def line_search_step(
@@ -87,27 +115,28 @@ def line_search_step(
 
     def accept(state: DescentState, x_t: Array, f_t: Scalar, g_t: Array) -> DescentState:
         old = state.search
-        memory, d, t = direction.update(xp, state.memory, state.x, x_t, state.g, g_t, old.t)
+        step = Step(state.x, x_t, state.g, g_t, f_t, old.t, tape, state.counts)
+        memory, d, t, counts = direction.update(objective, state.memory, step)
         df = xp.dot(g_t, d)
         begin = search.start(xp, t, f_t, df, old)._replace(failed=s.not_(df <= 0))  # no search along an ascent
         g_norm, k, fresh = xp.norm_inf(g_t), state.k + 1, s.int(0) > 0
-        return DescentState(x_t, f_t, g_t, g_norm, d, begin, memory, fresh, k, state.counts, state.stalled)
+        return DescentState(x_t, f_t, g_t, g_norm, d, begin, memory, fresh, k, counts, state.stalled)
 
-    def low(state: DescentState, x_t: Array, f_t: Scalar, tape: Tape) -> DescentState:
+    def low(state: DescentState, x_t: Array, f_t: Scalar) -> DescentState:
         g_t = objective.grad(tape)
         counts = state.counts._replace(gradient=state.counts.gradient + 1)
         tried = search.low(xp, state.search, f_t, xp.dot(g_t, state.d))
         state = state._replace(search=tried, counts=counts)
         return xp.cond(tried.accepted, accept, lambda state, *_: state, state, x_t, f_t, g_t)
 
-    def high(state: DescentState, x_t: Array, f_t: Scalar, tape: Tape) -> DescentState:
+    def high(state: DescentState, x_t: Array, f_t: Scalar) -> DescentState:
         return state._replace(search=search.high(xp, state.search, f_t))
 
     def restart(state: DescentState) -> DescentState:
         begin = search.start(xp, first_trial(xp, state.g), state.f, -xp.dot(state.g, state.g), state.search)
         return state._replace(d=-state.g, search=begin, memory=direction.init(xp, state.x), fresh=s.int(0) == 0)
 
-    state = xp.cond(search.is_low(xp, state.search, f_t), low, high, state, x_t, f_t, tape)
+    state = xp.cond(search.is_low(xp, state.search, f_t), low, high, state, x_t, f_t)
     failed, fresh = state.search.failed, state.fresh
     state = state._replace(stalled=s.and_(failed, fresh))
     return xp.cond(s.and_(failed, s.not_(fresh)), restart, lambda state: state, state)

@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Objective, Scalar
-from nmdl_bench.optimizers.descent import DescentState, line_search_init, line_search_step
+from nmdl_bench.optimizers.descent import DescentState, Step, Turn, line_search_init, line_search_step
 from nmdl_bench.optimizers.line_search import StrongWolfe
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class CompactInverse:
     """
 
     m: int
+    from_tape: ClassVar[bool] = False
 
     def init(self, xp: Backend, x: Array) -> Pairs:
         m, zeros = self.m, xp.zeros
@@ -52,15 +53,14 @@ class CompactInverse:
             zeros((2 * m, x.shape[0])), zeros((m, m)), zeros((m, m)), zeros((m,)), xp.s.const(1.0), xp.s.int(0)
         )
 
-    def update(
-        self, xp: Backend, memory: Pairs, x: Array, x_new: Array, g: Array, g_new: Array, t: Scalar
-    ) -> tuple[Pairs, Array, Scalar]:
-        s, y = xp.aypx(-1.0, x_new, x), xp.aypx(-1.0, g_new, g)
+    def update(self, objective: Objective, memory: Pairs, step: Step) -> Turn:
+        xp, g_new = objective.xp, step.g_new
+        s, y = xp.aypx(-1.0, step.x_new, step.x), xp.aypx(-1.0, g_new, step.g)
         rho, yy = xp.dot(s, y), xp.dot(y, y)
         # a pair without curvature would spoil H's definiteness
         curved = rho > xp.eps * xp.s.sqrt(xp.dot(s, s)) * xp.s.sqrt(yy)
         memory, Wg = xp.cond(curved, partial(self._store, xp), partial(self._skip, xp), memory, s, y, g_new, rho, yy)
-        return memory, self._direction(xp, memory, Wg, g_new), xp.s.const(1.0)
+        return Turn(memory, self._direction(xp, memory, Wg, g_new), xp.s.const(1.0), step.counts)
 
     def _store(self, xp: Backend, memory: Pairs, s: Array, y: Array, g: Array, rho: Scalar, yy: Scalar) -> Any:
         m, (W, P, YY, D, _, i) = self.m, memory

@@ -22,7 +22,7 @@ class Search(NamedTuple):
 
     ``t`` is the trial; ``f0, df0`` value and slope at 0; ``lo`` the best end of the bracket with ``f_lo, df_lo``;
     ``hi`` its other end (infinite while there is none) with ``f_hi``; ``trials`` so far; ``accepted`` and ``failed``
-    how the last trial ended; ``c1, c2`` the constants of the Wolfe conditions.
+    how the last trial ended; ``c1, c2`` the constants of the Wolfe conditions; ``memory`` what a search needs besides.
     """
 
     t: Scalar
@@ -38,6 +38,7 @@ class Search(NamedTuple):
     failed: Any
     c1: Scalar
     c2: Scalar
+    memory: Any = ()
 
 
 def _parabola(xp: Backend, search: Search) -> Scalar:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from nmdl_bench.contracts import SOLVERS, Array, Objective, Scalar
-from nmdl_bench.optimizers.descent import DescentState, line_search_init, line_search_step
+from nmdl_bench.contracts import SOLVERS, Array, Objective
+from nmdl_bench.optimizers.descent import DescentState, Step, Turn, line_search_init, line_search_step
 from nmdl_bench.optimizers.line_search import Armijo
 
 if TYPE_CHECKING:
@@ -21,16 +21,17 @@ class Gradient:
     changed along the step, ``g_k.g_{k+1} > 0.9 |g_k|^2``, the step was much too short: 2 t.
     """
 
+    from_tape: ClassVar[bool] = False
+
     def init(self, xp: Backend, x: Array) -> Any:
         return ()
 
-    def update(
-        self, xp: Backend, memory: Any, x: Array, x_new: Array, g: Array, g_new: Array, t: Scalar
-    ) -> tuple[Any, Array, Scalar]:
-        s, gg = xp.s, xp.dot(g, g)
+    def update(self, objective: Objective, memory: Any, step: Step) -> Turn:
+        xp, s, g, g_new = objective.xp, objective.xp.s, step.g, step.g_new
+        gg = xp.dot(g, g)
         ratio = s.minimum(s.div(gg, xp.dot(g_new, g_new)), s.const(2.0))
         growth = s.where(xp.dot(g, g_new) > 0.9 * gg, s.const(2.0), ratio)
-        return (), -g_new, t * growth
+        return Turn((), -g_new, step.t * growth, step.counts)
 
 
 @SOLVERS.register("steepest-descent", "steepest descent with Armijo backtracking", kind="ours")

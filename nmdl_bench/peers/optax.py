@@ -14,7 +14,7 @@ import optax
 from jax import lax
 
 from nmdl_bench.backends.compiled import compiled
-from nmdl_bench.contracts import CAPACITY, Array, Counts, Objective, Record, Result, Status, Stop
+from nmdl_bench.contracts import CAPACITY, ROW, Array, Counts, Objective, Record, Result, Status, Stop
 from nmdl_bench.peers.base import chunks
 
 
@@ -131,8 +131,12 @@ class _Carry(NamedTuple):
 def _rows(table: Any, carry: _Carry, k_start: int) -> np.ndarray:
     """The iterations that a chunk recorded; one row of where it stands if its line search made no step."""
     rows = np.array(table, np.float64)[: int(carry.k) - k_start]
-    here = (carry.k, carry.evaluations, carry.evaluations, carry.f, carry.g_norm)
-    return rows if len(rows) else np.array([[float(v) for v in here]])
+    return rows if len(rows) else np.array([[float(v) for v in _row(carry)]])
+
+
+def _row(carry: _Carry) -> tuple[Any, ...]:
+    """:data:`~nmdl_bench.contracts.ROW` of an iteration; its evaluations are a forward, a gradient and a pass each."""
+    return carry.k, carry.evaluations, carry.evaluations, carry.evaluations, carry.f, carry.g_norm
 
 
 def _differentiable(objective: Objective) -> Callable[[Any], Any]:
@@ -173,14 +177,14 @@ def _lbfgs_chunk(bare: Objective, transform: Any) -> Callable[..., Any]:
             evaluations = carry.evaluations + jnp.int32(optax.tree.get(state, "num_linesearch_steps"))
             f, g_norm = optax.tree.get(state, "value"), jnp.max(jnp.abs(optax.tree.get(state, "grad")))
             new = _Carry(x, state, f, g_norm, carry.k + moved.astype(jnp.int32), evaluations)
-            row = jnp.stack([v.astype(table.dtype) for v in (new.k, evaluations, evaluations, f, g_norm)])
+            row = jnp.stack([v.astype(table.dtype) for v in _row(new)])
             return new, table.at[carry.k - k_start].set(row), moved
 
         def going(loop: Any) -> Any:
             carry, _, moved = loop
             return moved & (carry.k < k_stop) & (carry.evaluations < limit) & (carry.g_norm > g_stop)
 
-        table = jnp.full((CAPACITY, 5), jnp.nan, carry.x.dtype)
+        table = jnp.full((CAPACITY, len(ROW)), jnp.nan, carry.x.dtype)
         carry, table, _ = lax.while_loop(going, body, (carry, table, jnp.array(True)))
         return carry, table
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -90,6 +90,8 @@ class LearningProblem:
             if self.data.image_shape is None:
                 raise ConfigurationError(f"data set {self.data.name!r} has no image_shape; augmentation is for images")
             self.augmentation(train.Y[:1], 0, 0, self.data.image_shape)  # says now what does not fit
+
+    provides: ClassVar[tuple[str, ...]] = ("gauss-newton",)
 
     @cached_property
     def start(self) -> np.ndarray:

@@ -77,7 +77,7 @@ def _register(
         for option, parameter in {**_SEED, **of_network, **_OBJECTIVE, **of_data}.items()
     }
 
-    @PROBLEMS.register(name, summary, requires=requires)
+    @PROBLEMS.register(name, summary, requires=requires, provides=LearningProblem.provides)
     def make(**options: Any) -> LearningProblem:
         given = {option: options.pop(option, parameter.default) for option, parameter in known.items()}
         network_options = {option: given[option] for option in of_network}

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from nmdl_bench.contracts import PROBLEMS, SOLVERS, ConfigurationError, Registry, Stop, unknown
 from nmdl_bench.measure.environment import device_kind, versions_of
+from nmdl_bench.registry import mismatch
 from nmdl_bench.runs.experiment import Experiment, ProblemSpec, SolverSpec
 
 REFERENCE = ("numpy", "cpu", "float64")
@@ -120,6 +121,11 @@ def expand(spec: Experiment, plugins: Mapping[str, str] | None = None, source: s
                 for solver_label, solver in solvers.items():
                     if solver.problems is not None and problem_label not in solver.problems:
                         continue
+                    unfit = mismatch(PROBLEMS[problem.name].structure(problem.options), SOLVERS[solver.name].needs)
+                    if unfit and solver.problems is None:
+                        continue
+                    if unfit:
+                        raise ConfigurationError(f"{source}: solver {solver_label!r} on {problem_label!r}: {unfit}")
                     options = solver.options | solver.options_for.get(problem_label, {})
                     wanted = [split_spec(name) for name in solver.backends or spec.backends]
                     for library, device in backends:

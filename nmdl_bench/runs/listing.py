@@ -24,7 +24,9 @@ def _entries(what: str, store: Path) -> list[Row]:
     for entry in registry:
         row: Row = {"name": entry.name, "summary": entry.summary}
         if what == "solvers":
-            row |= {"kind": entry.kind or "ours", "backends": list(entry.backends)}
+            row |= {"kind": entry.kind or "ours", "backends": list(entry.backends), "needs": list(entry.needs)}
+        else:
+            row["provides"] = list(entry.structure({}))
         options = registry.options(entry.name)
         shown = None if options is None else [option for option in options if option != "seed"]
         found.append(row | {"requires": list(entry.requires), "options": shown})

@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from nmdl_bench.backends.compiled import Evaluation
-from nmdl_bench.contracts import HISTORY_COLUMNS, Objective, Optimizer, Problem, Result, Solver, Stop
+from nmdl_bench.contracts import (
+    HISTORY_COLUMNS,
+    ConfigurationError,
+    Objective,
+    Optimizer,
+    Problem,
+    Result,
+    Solver,
+    Stop,
+)
 from nmdl_bench.data.batches import batches, redraw
+from nmdl_bench.registry import mismatch
 from nmdl_bench.solve.recorder import Recorder, tolerance
 from nmdl_bench.solve.stepwise import Stepwise
 
@@ -57,6 +67,11 @@ def solve(problem: Problem, solver: Solver | Optimizer, xp: Backend, stop: Stop 
         exactly where the recomputed gradient meets the tolerance; a solver that ends by another rule of its own is
         ``"stalled"``.
 
+    Raises
+    ------
+    ConfigurationError
+        The solver needs structure that the problem does not provide.
+
     Notes
     -----
     Called again with an equal problem and solver, it compiles nothing anew. NaN and Inf give the status ``"diverged"``
@@ -67,6 +82,9 @@ def solve(problem: Problem, solver: Solver | Optimizer, xp: Backend, stop: Stop 
     compared and judged is always the training objective without either, so that all methods' values are of one
     function; a method that takes all samples and solves its draw is ``"stalled"`` then.
     """
+    unfit = mismatch(getattr(problem, "provides", ()), getattr(solver, "needs", ()))
+    if unfit:
+        raise ConfigurationError(f"{type(solver).__name__} cannot minimise {problem.name!r}: {unfit}")
     stop = Stop() if stop is None else stop
     runner = cast(Solver, solver) if isinstance(solver, Solver) else Stepwise(cast(Optimizer, solver))
     with xp.scope():

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
 
 
+_PASSES = HISTORY_COLUMNS.index("passes")
+
+
 class Recorder:
     """What a solver tells while it runs; see :class:`nmdl_bench.contracts.Record`.
 
@@ -75,7 +78,7 @@ class Recorder:
         if loss is None or self.recompute:
             loss, grad_norm = self.evaluation.norms(x)
         counts = Counts(*(int(c) for c in counts))
-        passes = float(counts.forward) if passes is None else passes
+        passes = float(counts.passes) if passes is None else passes
         row = (iteration, counts.forward, counts.gradient, passes, float(loss), float(grad_norm), self.seconds, 1.0)
         self.rows.append(row)
         return self._boundary(x)
@@ -86,20 +89,20 @@ class Recorder:
         Parameters
         ----------
         rows : callable
-            Gives (iteration, forward, gradient, loss, grad_norm) of each iteration; called with the clock stopped.
+            Gives :data:`~nmdl_bench.contracts.ROW` of each iteration; called with the clock stopped.
         x : Array
             The iterate, waited for.
         """
         before = self.seconds
         self._pause(x)
-        table, forwards = rows(), self.rows[-1][1]
+        table, passes = rows(), self.rows[-1][_PASSES]
         if self.recompute:
-            table = np.array([[*table[-1, :3], *self.evaluation.norms(x)]])
-        for i, (k, forward, gradient, loss, g_norm) in enumerate(table):
-            # within a chunk nobody looked at the clock: time goes in proportion to the forwards, and is marked
-            share = (forward - forwards) / max(table[-1, 1] - forwards, 1)
+            table = np.array([[*table[-1, :4], *self.evaluation.norms(x)]])
+        for i, row in enumerate(table):
+            # within a chunk nobody looked at the clock: time goes in proportion to the passes, and is marked
+            share = (row[_PASSES] - passes) / max(table[-1, _PASSES] - passes, 1)
             at = before + share * (self.seconds - before)
-            self.rows.append((k, forward, gradient, forward, loss, g_norm, at, float(i == len(table) - 1)))
+            self.rows.append((*row, at, float(i == len(table) - 1)))
         return self._boundary(x)
 
     def _pause(self, x: Array) -> None:

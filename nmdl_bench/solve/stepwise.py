@@ -15,6 +15,7 @@ import numpy as np
 from nmdl_bench.backends.compiled import Evaluation, compiled
 from nmdl_bench.contracts import (
     CAPACITY,
+    ROW,
     Array,
     ConfigurationError,
     Objective,
@@ -59,7 +60,8 @@ class Stepwise:
         forward_stop = NO_LIMIT if stop.max_evaluations is None else stop.max_evaluations
         record.begin()
         state = self.optimizer.init(cast(Objective, Evaluation(objective)), x)
-        over = record(0, state.f, x=state.x, counts=state.counts, grad_norm=state.g_norm)
+        passes = float(_passes(state))
+        over = record(0, state.f, x=state.x, counts=state.counts, grad_norm=state.g_norm, passes=passes)
         while not over:
             k, forwards = int(state.k), int(state.counts.forward)
             if bool(state.stalled):
@@ -70,7 +72,7 @@ class Stepwise:
                 )
             k_stop = min(k + stop.chunk, stop.max_iterations)
             limits = (xp.s.int(k_stop), xp.s.int(forward_stop), xp.s.const(record.g_stop))
-            state, table = chunk(objective.arrays, state, xp.recorder(CAPACITY, 5), *limits)
+            state, table = chunk(objective.arrays, state, xp.recorder(CAPACITY, len(ROW)), *limits)
             rows = _Rows(xp, table, state, k)
             over = record.chunk(rows, state.x)
             if not over and int(state.counts.forward) == forwards and int(state.k) == k:
@@ -93,8 +95,9 @@ class Stepwise:
                 k = state.k + 0
                 state = step(objective, state)
                 row = s.where(state.k > k, k - k_start, CAPACITY - 1)  # a rejected trial goes to the spare row
-                counts = (s.real(state.counts.forward), s.real(state.counts.gradient))
-                return state, xp.record(table, row, (s.real(state.k), *counts, state.f, state.g_norm))
+                counts = (state.k, state.counts.forward, state.counts.gradient)
+                reals = (*map(s.real, counts), s.real(_passes(state)), state.f, state.g_norm)
+                return state, xp.record(table, row, reals)
 
             return xp.while_loop(going, body, (state, table))
 
@@ -177,10 +180,15 @@ class _Rows:
             return rows
         # a chunk of rejected trials only: one row, so that the evaluations are seen
         state = self._state
-        counts = (float(state.counts.forward), float(state.counts.gradient))
-        return np.array([[float(state.k), *counts, float(state.f), float(state.g_norm)]])
+        row = (state.k, state.counts.forward, state.counts.gradient, _passes(state), state.f, state.g_norm)
+        return np.array([[float(value) for value in row]])
+
+
+def _passes(state: State) -> Any:
+    """Passes over the samples: those of the counts, unless the method counts parts of one."""
+    return getattr(state, "passes", state.counts.passes)
 
 
 def _result(state: State, status: Status, reason: str, passes: float | None = None) -> Result:
     counts = type(state.counts)(*(int(c) for c in state.counts))
-    return Result(state.x, status, reason, int(state.k), counts, float(counts.forward) if passes is None else passes)
+    return Result(state.x, status, reason, int(state.k), counts, float(_passes(state)) if passes is None else passes)

@@ -11,6 +11,7 @@ import numpy as np
 
 from nmdl_bench.testing.case import Case
 from nmdl_bench.testing.convolutions import check_convolutions, check_transforms
+from nmdl_bench.testing.dense import check_dense
 from nmdl_bench.testing.errors import host_reals, require
 from nmdl_bench.testing.kernels import check_kernels
 from nmdl_bench.testing.scalars import check_scalars
@@ -50,6 +51,7 @@ def check_backend(xp: Backend) -> None:
             check_kernels,
             check_convolutions,
             check_transforms,
+            check_dense,
             _freshness,
             _loops,
             _scans,

@@ -251,7 +251,7 @@ class CupyChecker:
         if isinstance(value, np.ndarray | np.generic):
             return DeviceArray(self, value)
         if isinstance(value, list) or (isinstance(value, tuple) and any(isinstance(v, np.ndarray) for v in value)):
-            return type(value)(self._device(v) for v in value)
+            return (list if isinstance(value, list) else tuple)(self._device(v) for v in value)
         return value
 
 

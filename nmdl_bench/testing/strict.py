@@ -44,6 +44,7 @@ class StrictBackend(HostRecorder, EagerControl, Backend):
             "sqrt", "stack", "sum", "tanh", "where",
         ):  # fmt: skip
             setattr(self, name, getattr(namespace, name))
+        self.linalg, self.linalg_error = namespace.linalg, np.linalg.LinAlgError
 
     def _const(self, v: Any) -> Scalar:
         return self.namespace.asarray(float(v), dtype=self.dtype, device=self.strict_device)

@@ -1,0 +1,52 @@
+"""Factorisations of small dense matrices. What has no factorisation gives NaN, on every library alike; none raises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nmdl_bench.backends.namespace import Namespace
+from nmdl_bench.contracts import Array
+
+
+class Dense(Namespace):
+    """QR, SVD, Cholesky, eigenvalues and solves, of one matrix (m, n) of the backend's precision."""
+
+    linalg: Any
+    """The library's own namespace, with the array API standard's names."""
+    linalg_error: type[Exception] | tuple[type[Exception], ...] = ()
+    """What it raises where a matrix is singular, indefinite or not finite."""
+
+    def qr(self, A: Array) -> tuple[Array, Array]:
+        """``A = Q R``, reduced: Q (m, k) with orthonormal columns, R (k, n) upper triangular, k = min(m, n)."""
+        Q, R = self.linalg.qr(A)
+        return Q, R
+
+    def svd(self, A: Array) -> tuple[Array, Array, Array]:
+        """``A = U diag(s) V^T``, reduced, as ``(U, s, V^T)``: s (k,) decreases; NaN where A is not finite."""
+        m, n = A.shape
+        k = min(m, n)
+        return self._or_nan(lambda: tuple(self.linalg.svd(A, full_matrices=False)), (m, k), (k,), (k, n))
+
+    def eigh(self, A: Array) -> tuple[Array, Array]:
+        """``A = V diag(w) V^T`` of a symmetric matrix, as ``(w, V)``: w (n,) increases; NaN where A is not finite."""
+        n = A.shape[0]
+        return self._or_nan(lambda: tuple(self.linalg.eigh(A)), (n,), (n, n))
+
+    def cholesky(self, A: Array) -> Array:
+        """``A = L L^T`` of a symmetric matrix with L lower triangular; NaN where A is not positive definite."""
+        return self._or_nan(lambda: (self.linalg.cholesky(A),), tuple(A.shape))[0]
+
+    def solve(self, A: Array, B: Array) -> Array:
+        """``A^-1 B`` for a square matrix and B (n,) or (n, k); not finite where A is exactly singular."""
+        return self._or_nan(lambda: (self.linalg.solve(A, B),), tuple(B.shape))[0]
+
+    def solve_triangular(self, R: Array, B: Array, lower: bool = False) -> Array:
+        """``R^-1 B`` for a triangular matrix and B (n,) or (n, k); not finite where R is singular."""
+        return self.solve(R, B)
+
+    def _or_nan(self, factorise: Callable[[], tuple[Array, ...]], *shapes: tuple[int, ...]) -> Any:
+        try:
+            return factorise()
+        except self.linalg_error:
+            return tuple(self.zeros(shape) / 0.0 for shape in shapes)
