@@ -33,7 +33,7 @@ class DescentState(NamedTuple):
 
 
 class Step(NamedTuple):
-    """An accepted step from ``x`` to ``x_new``, ``t`` times its direction; the tape is that of ``x_new``."""
+    """An accepted step from ``x`` to ``x_new``, ``t`` times its direction ``d``; the tape is that of ``x_new``."""
 
     x: Array
     x_new: Array
@@ -43,6 +43,7 @@ class Step(NamedTuple):
     t: Scalar
     tape: Tape
     counts: Counts
+    d: Array = None
 
 
 class Turn(NamedTuple):
@@ -64,7 +65,7 @@ class Direction(Protocol):
         """Memory that leads to steepest descent, or (``from_tape``) that of the start."""
 
     def update(self, objective: Objective, memory: Any, step: Step) -> Turn:
-        """Memory, direction and first trial at ``step.x_new``; donates the memory, and ``x`` and ``g`` of the step."""
+        """Memory, direction and first trial at ``step.x_new``; donates the memory, and ``x``, ``g``, ``d`` of the step."""
 
 
 class LineSearch(Protocol):
@@ -115,7 +116,7 @@ def line_search_step(
 
     def accept(state: DescentState, x_t: Array, f_t: Scalar, g_t: Array) -> DescentState:
         old = state.search
-        step = Step(state.x, x_t, state.g, g_t, f_t, old.t, tape, state.counts)
+        step = Step(state.x, x_t, state.g, g_t, f_t, old.t, tape, state.counts, state.d)
         memory, d, t, counts = direction.update(objective, state.memory, step)
         df = xp.dot(g_t, d)
         begin = search.start(xp, t, f_t, df, old)._replace(failed=s.not_(df <= 0))  # no search along an ascent

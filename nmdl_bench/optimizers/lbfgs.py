@@ -7,8 +7,8 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Objective, Scalar
-from nmdl_bench.optimizers.descent import DescentState, Step, Turn, line_search_init, line_search_step
-from nmdl_bench.optimizers.line_search import StrongWolfe
+from nmdl_bench.optimizers.descent import DescentState, LineSearch, Step, Turn, line_search_init, line_search_step
+from nmdl_bench.optimizers.line_search import wolfe_search
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -98,12 +98,15 @@ class LBFGS:
         Constants of the Wolfe conditions.
     max_trials : int
         Trials a search.
+    search : str
+        Name in :data:`~nmdl_bench.optimizers.line_search.WOLFE`.
     """
 
     memory: int = 10
     c1: float = 1e-4
     c2: float = 0.9
     max_trials: int = 25
+    search: str = "wolfe"
 
     batch_size: ClassVar[None] = None
     takes_batches: ClassVar[bool] = False
@@ -114,8 +117,8 @@ class LBFGS:
         _ = self._search
 
     @cached_property
-    def _search(self) -> StrongWolfe:
-        return StrongWolfe(self.c1, self.c2, self.max_trials)
+    def _search(self) -> LineSearch:
+        return wolfe_search(self.search, self.c1, self.c2, self.max_trials)
 
     def init(self, objective: Objective, x: Array, batch: Array | None = None) -> DescentState:
         return line_search_init(objective, x, self._search, CompactInverse(self.memory))

@@ -1,0 +1,98 @@
+"""The method of Barzilai and Borwein, made to converge by a non-monotone search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from nmdl_bench.contracts import SOLVERS, Array, Objective
+from nmdl_bench.errors import unknown
+from nmdl_bench.optimizers.descent import DescentState, LineSearch, Step, Turn, line_search_init, line_search_step
+from nmdl_bench.optimizers.line_search import Grippo, ZhangHager
+
+if TYPE_CHECKING:
+    from nmdl_bench.backends.base import Backend
+
+RULES = ("long", "short", "alternating")
+SEARCHES = ("grippo", "zhang-hager")
+
+
+@dataclass(frozen=True)
+class SpectralStep:
+    """``d = -g``, and as first trial the inverse of a Rayleigh quotient of the mean Hessian along the last step.
+
+    With ``s = x_new - x``, ``y = g_new - g`` (Barzilai and Borwein 1988, eqs. 5 and 6)::
+
+        long:  t = s.s / s.y          short:  t = s.y / y.y          alternating:  the one and the other in turn
+
+    Where ``s.y <= 0`` there is none: ``t = 1 / |g|``, between 1 and 1e5 (Raydan 1997, section 3).
+    """
+
+    rule: str
+    from_tape: ClassVar[bool] = False
+
+    def init(self, xp: Backend, x: Array) -> Any:
+        """Whether the next step is a short one."""
+        return xp.s.int(0) > 0
+
+    def update(self, objective: Objective, memory: Any, step: Step) -> Turn:
+        xp, sc, g = objective.xp, objective.xp.s, step.g_new
+        s, y = xp.aypx(-1.0, step.x_new, step.x), xp.aypx(-1.0, g, step.g)
+        sy = xp.dot(s, y)
+        if self.rule == "long":
+            t = sc.div(xp.dot(s, s), sy)
+        elif self.rule == "short":
+            t = sc.div(sy, xp.dot(y, y))
+        else:
+            t = sc.where(memory, sc.div(sy, xp.dot(y, y)), sc.div(xp.dot(s, s), sy))
+            memory = sc.not_(memory)
+        length = sc.div(sc.const(1.0), sc.sqrt(xp.dot(g, g)))
+        without = sc.minimum(sc.maximum(length, sc.const(1.0)), sc.const(1e5))
+        t = sc.where(sc.and_(sy > 0, sc.isfinite(t)), t, without)
+        return Turn(memory, -g, t, step.counts)
+
+
+@SOLVERS.register("barzilai-borwein", "Barzilai-Borwein steps with a non-monotone line search", kind="ours")
+@dataclass(frozen=True)
+class BarzilaiBorwein:
+    """Gradient steps of spectral length (Barzilai and Borwein 1988), globalised as by Raydan (1997).
+
+    Parameters
+    ----------
+    rule : str
+        ``"long"``, ``"short"`` or ``"alternating"``.
+    search : str
+        ``"grippo"``: the decrease is one from the largest of the last ten values; ``"zhang-hager"``: from their mean.
+    c1 : float
+        Armijo's constant, in (0, 1).
+    max_trials : int
+        Trials a search.
+    """
+
+    rule: str = "long"
+    search: str = "grippo"
+    c1: float = 1e-4
+    max_trials: int = 40
+
+    batch_size: ClassVar[None] = None
+    takes_batches: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.rule not in RULES:
+            raise unknown("rule", self.rule, RULES)
+        if self.search not in SEARCHES:
+            raise unknown("line search", self.search, SEARCHES)
+        _ = self._search
+
+    @cached_property
+    def _search(self) -> LineSearch:
+        if self.search == "grippo":
+            return Grippo(self.c1, max_trials=self.max_trials)
+        return ZhangHager(self.c1, max_trials=self.max_trials)
+
+    def init(self, objective: Objective, x: Array, batch: Array | None = None) -> DescentState:
+        return line_search_init(objective, x, self._search, SpectralStep(self.rule))
+
+    def step(self, objective: Objective, state: DescentState, batch: Array | None = None) -> DescentState:
+        return line_search_step(objective, state, self._search, SpectralStep(self.rule))

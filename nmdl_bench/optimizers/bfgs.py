@@ -1,0 +1,91 @@
+"""BFGS with the inverse of its matrix kept dense."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from nmdl_bench.contracts import SOLVERS, Array, Objective, Scalar
+from nmdl_bench.optimizers.descent import DescentState, LineSearch, Step, Turn, line_search_init, line_search_step
+from nmdl_bench.optimizers.line_search import wolfe_search
+
+if TYPE_CHECKING:
+    from nmdl_bench.backends.base import Backend
+
+
+class Inverse(NamedTuple):
+    """``H = theta (I + N)`` with N (n, n); ``theta`` is known from the first pair on, ``empty`` is true until then."""
+
+    N: Array
+    theta: Scalar
+    empty: Any
+
+
+class DenseInverse:
+    """The BFGS direction ``d = -H g`` (Nocedal and Wright 2006, eq. 6.17), with ``s = x_new - x, y = g_new - g``::
+
+        H <- (I - rho s y^T) H (I - rho y s^T) + rho s s^T,        rho = 1 / y.s
+
+    That is ``H + theta (s u^T + u s^T)`` with ``theta u = (rho + rho^2 y.Hy) s / 2 - rho H y``: a product of (n, 2) and
+    (2, n), beside one that gives ``H y`` and ``H g``. Before the first update H is ``(y.s / y.y) I`` (eq. 6.20), a
+    factor ``theta`` that costs no pass over the matrix. A pair without curvature is skipped, so that H stays positive
+    definite.
+    """
+
+    from_tape: ClassVar[bool] = False
+
+    def init(self, xp: Backend, x: Array) -> Inverse:
+        n = x.shape[0]
+        return Inverse(xp.zeros((n, n)), xp.s.const(1.0), xp.s.int(0) == 0)
+
+    def update(self, objective: Objective, memory: Inverse, step: Step) -> Turn:
+        xp, sc, N, g = objective.xp, objective.xp.s, memory.N, step.g_new
+        s, y = xp.aypx(-1.0, step.x_new, step.x), xp.aypx(-1.0, g, step.g)
+        ys, yy = xp.dot(y, s), xp.dot(y, y)
+        curved = ys > xp.eps * sc.sqrt(xp.dot(s, s)) * sc.sqrt(yy)
+        theta = sc.where(sc.and_(memory.empty, curved), sc.div(ys, yy), memory.theta)
+        rho = sc.where(curved, sc.div(sc.const(1.0), ys), sc.const(0.0))
+        products = N @ xp.stack([y, g]).T
+        Hy, Hg = y + products[:, 0], g + products[:, 1]  # over theta, as u is
+        u = xp.axpby(0.5 * (sc.div(rho, theta) + rho * rho * xp.dot(y, Hy)), s, -rho, Hy)
+        d = xp.axpby(-theta * xp.dot(u, g), s, -theta, xp.axpy(xp.dot(s, g), u, Hg))
+        N = xp.addmm(N, xp.stack([s, u]).T, xp.stack([u, s]))
+        return Turn(Inverse(N, theta, sc.and_(memory.empty, sc.not_(curved))), d, sc.const(1.0), step.counts)
+
+
+@SOLVERS.register("bfgs", "BFGS with a dense inverse and a Wolfe line search", kind="ours")
+@dataclass(frozen=True)
+class BFGS:
+    """BFGS with a dense inverse matrix of n^2 numbers (Nocedal and Wright 2006, algorithm 6.1).
+
+    Parameters
+    ----------
+    c1, c2 : float
+        Constants of the Wolfe conditions.
+    max_trials : int
+        Trials a search.
+    search : str
+        Name in :data:`~nmdl_bench.optimizers.line_search.WOLFE`.
+    """
+
+    c1: float = 1e-4
+    c2: float = 0.9
+    max_trials: int = 25
+    search: str = "wolfe"
+
+    batch_size: ClassVar[None] = None
+    takes_batches: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _ = self._search
+
+    @cached_property
+    def _search(self) -> LineSearch:
+        return wolfe_search(self.search, self.c1, self.c2, self.max_trials)
+
+    def init(self, objective: Objective, x: Array, batch: Array | None = None) -> DescentState:
+        return line_search_init(objective, x, self._search, DenseInverse())
+
+    def step(self, objective: Objective, state: DescentState, batch: Array | None = None) -> DescentState:
+        return line_search_step(objective, state, self._search, DenseInverse())
