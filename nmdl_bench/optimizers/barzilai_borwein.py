@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nmdl_bench.contracts import SOLVERS, Array, Objective
@@ -14,8 +14,10 @@ from nmdl_bench.optimizers.line_search import Grippo, ZhangHager
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
 
-RULES = ("long", "short", "alternating")
+RULES = ("long", "short", "alternating", "adaptive")
 SEARCHES = ("grippo", "zhang-hager")
+RATIO, M = 0.5, 5
+"""Of the adaptive rule: short steps are taken below this ratio of short to long, the least of this many."""
 
 
 @dataclass(frozen=True)
@@ -26,31 +28,35 @@ class SpectralStep:
 
         long:  t = s.s / s.y          short:  t = s.y / y.y          alternating:  the one and the other in turn
 
-    Where ``s.y <= 0`` there is none: ``t = 1 / |g|``, between 1 and 1e5 (Raydan 1997, section 3).
+    adaptive: the long one, unless ``short / long < 1/2``; then the least of the last five short ones (Frassoldati,
+    Zanni and Zanghirati 2008, section 3, with other constants). That ratio is the squared cosine between s and y; where
+    it is small, s is no eigenvector, and a short step makes later ones fit.
+
+    Where ``s.y <= 0`` there is no such step: ``t = 1 / |g|``, between 1 and 1e5 (Raydan 1997, section 3).
     """
 
     rule: str
     from_tape: ClassVar[bool] = False
 
     def init(self, xp: Backend, x: Array) -> Any:
-        """Whether the next step is a short one."""
-        return xp.s.int(0) > 0
+        """Whether the next step is a short one; or the last short steps, infinite where there were none."""
+        return (xp.s.const(float("inf")),) * M if self.rule == "adaptive" else xp.s.int(0) > 0
 
     def update(self, objective: Objective, memory: Any, step: Step) -> Turn:
         xp, sc, g = objective.xp, objective.xp.s, step.g_new
         s, y = xp.aypx(-1.0, step.x_new, step.x), xp.aypx(-1.0, g, step.g)
         sy = xp.dot(s, y)
-        if self.rule == "long":
-            t = sc.div(xp.dot(s, s), sy)
-        elif self.rule == "short":
-            t = sc.div(sy, xp.dot(y, y))
+        long, short = sc.div(xp.dot(s, s), sy), sc.div(sy, xp.dot(y, y))
+        if self.rule == "adaptive":
+            memory = (sc.where(sy > 0, short, sc.const(float("inf"))), *memory[:-1])
+            t = sc.where(short < RATIO * long, reduce(sc.minimum, memory), long)
+        elif self.rule == "alternating":
+            t, memory = sc.where(memory, short, long), sc.not_(memory)
         else:
-            t = sc.where(memory, sc.div(sy, xp.dot(y, y)), sc.div(xp.dot(s, s), sy))
-            memory = sc.not_(memory)
+            t = long if self.rule == "long" else short
         length = sc.div(sc.const(1.0), sc.sqrt(xp.dot(g, g)))
         without = sc.minimum(sc.maximum(length, sc.const(1.0)), sc.const(1e5))
-        t = sc.where(sc.and_(sy > 0, sc.isfinite(t)), t, without)
-        return Turn(memory, -g, t, step.counts)
+        return Turn(memory, -g, sc.where(sc.and_(sy > 0, sc.isfinite(t)), t, without), step.counts)
 
 
 @SOLVERS.register("barzilai-borwein", "Barzilai-Borwein steps with a non-monotone line search", kind="ours")
@@ -61,7 +67,7 @@ class BarzilaiBorwein:
     Parameters
     ----------
     rule : str
-        ``"long"``, ``"short"`` or ``"alternating"``.
+        ``"long"``, ``"short"``, ``"alternating"`` or ``"adaptive"``; see :class:`SpectralStep`.
     search : str
         ``"grippo"``: the decrease is one from the largest of the last ten values; ``"zhang-hager"``: from their mean.
     c1 : float
@@ -70,8 +76,8 @@ class BarzilaiBorwein:
         Trials a search.
     """
 
-    rule: str = "long"
-    search: str = "grippo"
+    rule: str = "adaptive"
+    search: str = "zhang-hager"
     c1: float = 1e-4
     max_trials: int = 40
 

@@ -7,11 +7,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from nmdl_bench.contracts import SOLVERS, Array, Objective, Scalar
+from nmdl_bench.errors import unknown
 from nmdl_bench.optimizers.descent import DescentState, LineSearch, Step, Turn, line_search_init, line_search_step
 from nmdl_bench.optimizers.line_search import wolfe_search
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
+
+SCALINGS = ("initial", "self")
 
 
 class Inverse(NamedTuple):
@@ -22,17 +25,23 @@ class Inverse(NamedTuple):
     empty: Any
 
 
+@dataclass(frozen=True)
 class DenseInverse:
     """The BFGS direction ``d = -H g`` (Nocedal and Wright 2006, eq. 6.17), with ``s = x_new - x, y = g_new - g``::
 
         H <- (I - rho s y^T) H (I - rho y s^T) + rho s s^T,        rho = 1 / y.s
 
     That is ``H + theta (s u^T + u s^T)`` with ``theta u = (rho + rho^2 y.Hy) s / 2 - rho H y``: a product of (n, 2) and
-    (2, n), beside one that gives ``H y`` and ``H g``. Before the first update H is ``(y.s / y.y) I`` (eq. 6.20), a
-    factor ``theta`` that costs no pass over the matrix. A pair without curvature is skipped, so that H stays positive
+    (2, n), beside one that gives ``H y`` and ``H g``. A pair without curvature is skipped, so that H stays positive
     definite.
+
+    Factors of H are factors of ``theta`` and cost no pass over the matrix. Before the first update H is
+    ``(y.s / y.y) I`` (eq. 6.20). Where ``scaling`` is ``"self"``, H is multiplied before each later one by
+    ``max(1, s.Bs / y.s)``, ``B = H^-1``: curvatures that B has too large are what BFGS itself corrects slowly (Al-Baali
+    1998). It takes no product, since ``Bs = -t g``.
     """
 
+    scaling: str
     from_tape: ClassVar[bool] = False
 
     def init(self, xp: Backend, x: Array) -> Inverse:
@@ -41,10 +50,14 @@ class DenseInverse:
 
     def update(self, objective: Objective, memory: Inverse, step: Step) -> Turn:
         xp, sc, N, g = objective.xp, objective.xp.s, memory.N, step.g_new
+        sBs = -step.t * step.t * xp.dot(step.d, step.g)
         s, y = xp.aypx(-1.0, step.x_new, step.x), xp.aypx(-1.0, g, step.g)
         ys, yy = xp.dot(y, s), xp.dot(y, y)
         curved = ys > xp.eps * sc.sqrt(xp.dot(s, s)) * sc.sqrt(yy)
-        theta = sc.where(sc.and_(memory.empty, curved), sc.div(ys, yy), memory.theta)
+        scaled = memory.theta
+        if self.scaling == "self":
+            scaled = scaled * sc.maximum(sc.div(sBs, ys), sc.const(1.0))
+        theta = sc.where(curved, sc.where(memory.empty, sc.div(ys, yy), scaled), memory.theta)
         rho = sc.where(curved, sc.div(sc.const(1.0), ys), sc.const(0.0))
         products = N @ xp.stack([y, g]).T
         Hy, Hg = y + products[:, 0], g + products[:, 1]  # over theta, as u is
@@ -61,6 +74,8 @@ class BFGS:
 
     Parameters
     ----------
+    scaling : str
+        ``"initial"``: of the first matrix alone; ``"self"``: of every one that has curvatures too large.
     c1, c2 : float
         Constants of the Wolfe conditions.
     max_trials : int
@@ -69,15 +84,18 @@ class BFGS:
         Name in :data:`~nmdl_bench.optimizers.line_search.WOLFE`.
     """
 
+    scaling: str = "self"
     c1: float = 1e-4
     c2: float = 0.9
     max_trials: int = 25
-    search: str = "wolfe"
+    search: str = "more-thuente"
 
     batch_size: ClassVar[None] = None
     takes_batches: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        if self.scaling not in SCALINGS:
+            raise unknown("scaling", self.scaling, SCALINGS)
         _ = self._search
 
     @cached_property
@@ -85,7 +103,7 @@ class BFGS:
         return wolfe_search(self.search, self.c1, self.c2, self.max_trials)
 
     def init(self, objective: Objective, x: Array, batch: Array | None = None) -> DescentState:
-        return line_search_init(objective, x, self._search, DenseInverse())
+        return line_search_init(objective, x, self._search, DenseInverse(self.scaling))
 
     def step(self, objective: Objective, state: DescentState, batch: Array | None = None) -> DescentState:
-        return line_search_step(objective, state, self._search, DenseInverse())
+        return line_search_step(objective, state, self._search, DenseInverse(self.scaling))

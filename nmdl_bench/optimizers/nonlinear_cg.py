@@ -73,8 +73,7 @@ BETAS: dict[str, Callable[[Any, Products], Scalar]] = {
 class Conjugate:
     """``d = -g_new + beta d``; steepest descent where that is no descent.
 
-    The first trial expects the first-order change of the step before: ``t g.d / g_new.d_new`` (Nocedal and Wright 2006,
-    section 3.5).
+    The first trial is as long a step as the last one: ``t |d| / |d_new|``.
     """
 
     beta: str
@@ -89,11 +88,10 @@ class Conjugate:
         GG, dG, dd = xp.dot(G, G), xp.dot(d, G), xp.dot(d, d)
         yG, yy = GG - gG, GG - 2 * gG + gg
         beta = BETAS[self.beta](s, Products(gg, GG, yG, yy, dg, dG, dd))
-        slope = beta * dG - GG
-        descends = s.and_(slope < 0, s.isfinite(beta))
-        beta, slope = s.where(descends, beta, s.const(0.0)), s.where(descends, slope, -GG)
+        beta = s.where(s.and_(s.isfinite(beta), beta * dG < GG), beta, s.const(0.0))
         d = xp.aypx(beta, -G, d)
-        return Turn((), d, step.t * s.div(dg, slope), step.counts)
+        length = s.sqrt(s.div(dd, xp.dot(d, d)))
+        return Turn((), d, step.t * length, step.counts)
 
 
 @SOLVERS.register("nonlinear-cg", "nonlinear conjugate gradients with a Wolfe line search", kind="ours")
@@ -113,11 +111,11 @@ class NonlinearCG:
         Name in :data:`~nmdl_bench.optimizers.line_search.WOLFE`.
     """
 
-    beta: str = "hager-zhang"
+    beta: str = "polak-ribiere"
     c1: float = 1e-4
     c2: float = 0.1
     max_trials: int = 25
-    search: str = "hager-zhang"
+    search: str = "more-thuente"
 
     batch_size: ClassVar[None] = None
     takes_batches: ClassVar[bool] = False

@@ -69,7 +69,9 @@ class MoreThuente:
         check_constants(self.c1, self.c2, self.max_trials)
         for name, least in (("t_max", 1e-300), ("xtol", 0.0)):
             if not getattr(self, name) >= least:
-                raise ConfigurationError(f"{name} of a line search must be at least {least}, not {getattr(self, name)!r}")
+                raise ConfigurationError(
+                    f"{name} of a line search must be at least {least}, not {getattr(self, name)!r}"
+                )
 
     def start(self, xp: Backend, t: Scalar, f0: Scalar, df0: Scalar, old: Search | None = None) -> Search:
         s = xp.s
@@ -100,7 +102,9 @@ class MoreThuente:
         flat = s.abs(df_t) <= -search.c2 * search.df0
         at_end = s.or_(t <= stage.t_min, t >= stage.t_max, stage.t_max - stage.t_min <= stage.xtol * stage.t_max)
         over = s.or_(
-            s.and_(s.isfinite(search.hi), at_end), s.and_(t >= stage.bound, decreased, df_t <= slope), s.not_(s.isfinite(df_t))
+            s.and_(s.isfinite(search.hi), at_end),
+            s.and_(t >= stage.bound, decreased, df_t <= slope),
+            s.not_(s.isfinite(df_t)),
         )
         accepted = s.and_(decreased, s.or_(flat, over), t > 0)
         yes = s.int(0) == 0

@@ -65,4 +65,3 @@ class StrongWolfe:
         beyond = t + s.where(secant > 0, s.minimum(s.maximum(secant, step), step * 9.0), step * 9.0)
         trial = s.where(s.isfinite(moved.hi), parabola(xp, moved), beyond)
         return proceed(xp, moved, self.max_trials, accepted, trial)
-
