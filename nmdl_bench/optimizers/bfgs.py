@@ -27,7 +27,9 @@ class Inverse(NamedTuple):
 
 @dataclass(frozen=True)
 class DenseInverse:
-    """The BFGS direction ``d = -H g`` (Nocedal and Wright 2006, eq. 6.17), with ``s = x_new - x, y = g_new - g``::
+    """The BFGS direction ``d = -H g``.
+
+    With ``s = x_new - x, y = g_new - g`` (Nocedal and Wright 2006, eq. 6.17)::
 
         H <- (I - rho s y^T) H (I - rho y s^T) + rho s s^T,        rho = 1 / y.s
 

@@ -65,7 +65,7 @@ class Direction(Protocol):
         """Memory that leads to steepest descent, or (``from_tape``) that of the start."""
 
     def update(self, objective: Objective, memory: Any, step: Step) -> Turn:
-        """Memory, direction and first trial at ``step.x_new``; donates the memory, and ``x``, ``g``, ``d`` of the step."""
+        """Memory, direction and first trial at ``step.x_new``; donates the memory, and the step's ``x, g, d``."""
 
 
 class LineSearch(Protocol):

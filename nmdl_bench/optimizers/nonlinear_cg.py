@@ -54,7 +54,7 @@ def dai_yuan(s: Any, p: Products) -> Scalar:
 
 
 def hager_zhang(s: Any, p: Products) -> Scalar:
-    """``(y - 2 d y.y / d.y).G / d.y``, at least ``-1 / (|d| min(0.01, |g|))`` (Hager and Zhang 2005, eqs. 1.3 to 1.6)."""
+    """``(y - 2 d y.y / d.y).G / d.y``, at least ``-1 / (|d| min(0.01, |g|))`` (Hager and Zhang 2005, section 1)."""
     beta = s.div(p.yG - 2 * s.div(p.yy, p.dy) * p.dG, p.dy)
     least = s.div(s.const(-1.0), s.sqrt(p.dd) * s.minimum(s.const(0.01), s.sqrt(p.gg)))
     return s.maximum(beta, least)

@@ -70,6 +70,11 @@ def proceed(xp: Backend, search: Search, max_trials: int, accepted: Any, t: Scal
     return search._replace(t=s.where(accepted, search.t, t), trials=trials, accepted=accepted, failed=failed)
 
 
+def accept(xp: Backend, search: Search, *trial: Scalar) -> Search:
+    """The search ended by its last trial; for ``xp.cond``, since what accepts needs no next trial."""
+    return search._replace(accepted=xp.s.int(0) == 0, trials=search.trials + 1)
+
+
 def parabola(xp: Backend, search: Search) -> Scalar:
     """Minimiser of the parabola through ``f_lo, df_lo, f_hi``, kept 10 % of the bracket away from its ends.
 

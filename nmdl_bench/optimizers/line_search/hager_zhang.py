@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nmdl_bench.contracts import Scalar
-from nmdl_bench.optimizers.line_search.base import Search, begin, check_constants, proceed
+from nmdl_bench.optimizers.line_search.base import Search, accept, begin, check_constants, proceed
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -101,17 +102,13 @@ class HagerZhang:
         wolfe = f_t <= f0 + c1 * t * df0
         approximate = s.and_(memory.approximate, below, df_t <= (2 * c1 - 1) * df0)
         accepted = s.and_(s.or_(wolfe, approximate), s.not_(steep), t > 0, s.isfinite(df_t))
-        yes = s.int(0) == 0
-
-        def accept(search: Search, f_t: Scalar, df_t: Scalar) -> Search:
-            return search._replace(accepted=yes, trials=search.trials + 1)
 
         def go_on(search: Search, f_t: Scalar, df_t: Scalar) -> Search:
             updated = _update(xp, search, f_t, df_t)
             tried, trial = _next_trial(xp, search, updated)
             return proceed(xp, tried, self.max_trials, t < 0, trial)
 
-        return xp.cond(accepted, accept, go_on, search, f_t, df_t)
+        return xp.cond(accepted, partial(accept, xp), go_on, search, f_t, df_t)
 
 
 def _update(xp: Backend, search: Search, f_t: Scalar, df_t: Scalar) -> Search:

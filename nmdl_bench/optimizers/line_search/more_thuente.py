@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nmdl_bench.contracts import ConfigurationError, Scalar
-from nmdl_bench.optimizers.line_search.base import Search, begin, check_constants
+from nmdl_bench.optimizers.line_search.base import Search, accept, begin, check_constants
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -107,16 +108,12 @@ class MoreThuente:
             s.not_(s.isfinite(df_t)),
         )
         accepted = s.and_(decreased, s.or_(flat, over), t > 0)
-        yes = s.int(0) == 0
-
-        def accept(search: Search, f_t: Scalar, df_t: Scalar) -> Search:
-            return search._replace(accepted=yes, trials=search.trials + 1)
 
         def go_on(search: Search, f_t: Scalar, df_t: Scalar) -> Search:
             narrowed, trial = _narrow(xp, search, Point(search.t, f_t, df_t))
             return _end(xp, narrowed, self.max_trials, trial, over)
 
-        return xp.cond(accepted, accept, go_on, search, f_t, df_t)
+        return xp.cond(accepted, partial(accept, xp), go_on, search, f_t, df_t)
 
 
 def _end(xp: Backend, search: Search, max_trials: int, t: Scalar, over: Any) -> Search:

@@ -44,7 +44,9 @@ class Past(NamedTuple):
 
 @dataclass(frozen=True)
 class Grippo(_Nonmonotone):
-    """Armijo's rule from the largest of the last M values (Grippo, Lampariello and Lucidi 1986)::
+    """Armijo's rule from the largest of the last M values (Grippo, Lampariello and Lucidi 1986).
+
+    That is::
 
         phi(t) <= max_{0 <= j < M} f(x_{k-j}) + c1 t phi'(0)
 
@@ -82,7 +84,9 @@ class Average(NamedTuple):
 
 @dataclass(frozen=True)
 class ZhangHager(_Nonmonotone):
-    """Armijo's rule from a weighted mean of all past values (Zhang and Hager 2004, eqs. 1.4 and 1.6)::
+    """Armijo's rule from a weighted mean of all past values (Zhang and Hager 2004, eqs. 1.4 and 1.6).
+
+    That is::
 
         phi(t) <= C_k + c1 t phi'(0),      Q_{k+1} = eta Q_k + 1,      C_{k+1} = (eta Q_k C_k + f_{k+1}) / Q_{k+1}
 

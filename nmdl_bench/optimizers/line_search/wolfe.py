@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nmdl_bench.contracts import Scalar
-from nmdl_bench.optimizers.line_search.base import Search, begin, check_constants, parabola, proceed, sufficient
+from nmdl_bench.optimizers.line_search.base import Search, accept, begin, check_constants, parabola, proceed, sufficient
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -50,8 +51,12 @@ class StrongWolfe:
 
     def low(self, xp: Backend, search: Search, f_t: Scalar, df_t: Scalar) -> Search:
         """Accept by the slope, or move the bracket's best end to the trial."""
-        s, t = xp.s, search.t
+        s = xp.s
         accepted = s.abs(df_t) <= -search.c2 * search.df0
+        return xp.cond(accepted, partial(accept, xp), partial(self._go_on, xp), search, f_t, df_t)
+
+    def _go_on(self, xp: Backend, search: Search, f_t: Scalar, df_t: Scalar) -> Search:
+        s, t = xp.s, search.t
         turned = df_t * (search.hi - search.lo) >= 0
         moved = search._replace(
             lo=t,
@@ -64,4 +69,4 @@ class StrongWolfe:
         secant = s.div(df_t * step, search.df_lo - df_t)
         beyond = t + s.where(secant > 0, s.minimum(s.maximum(secant, step), step * 9.0), step * 9.0)
         trial = s.where(s.isfinite(moved.hi), parabola(xp, moved), beyond)
-        return proceed(xp, moved, self.max_trials, accepted, trial)
+        return proceed(xp, moved, self.max_trials, t < 0, trial)
