@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Objective, Scalar
+from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Objective
 from nmdl_bench.errors import unknown
 from nmdl_bench.optimizers.descent import DescentState, LineSearch, Step, Turn, line_search_init, line_search_step
 from nmdl_bench.optimizers.line_search import Armijo, Fixed
@@ -17,18 +17,16 @@ if TYPE_CHECKING:
 RULES = ("fixed", "exact")
 
 
-@dataclass(frozen=True)
 class FixedStep:
-    """``d = -t g``, to be taken whole: the step size ``t`` is the memory."""
+    """``d = -g``, and the step length of the last step."""
 
-    t: float
-    from_tape: ClassVar[bool] = True
+    from_tape: ClassVar[bool] = False
 
-    def init(self, xp: Backend, x: Array) -> Scalar:
-        return xp.s.const(self.t)
+    def init(self, xp: Backend, x: Array) -> Any:
+        return ()
 
-    def update(self, objective: Objective, memory: Scalar, step: Step) -> Turn:
-        return Turn(memory, -step.g_new, memory, step.counts)
+    def update(self, objective: Objective, memory: Any, step: Step) -> Turn:
+        return Turn((), -step.g_new, step.t, step.counts)
 
 
 class ExactStep:
@@ -75,10 +73,13 @@ class GradientDescent:
 
     @cached_property
     def _parts(self) -> tuple[LineSearch, Any]:
-        return (Fixed(), FixedStep(self.step_size)) if self.rule == "fixed" else (Armijo(), ExactStep())
+        return (Fixed(), FixedStep()) if self.rule == "fixed" else (Armijo(), ExactStep())
 
     def init(self, objective: Objective, x: Array, batch: Array | None = None) -> DescentState:
-        return line_search_init(objective, x, *self._parts)
+        state = line_search_init(objective, x, *self._parts)
+        if self.rule == "fixed":
+            state = state._replace(search=state.search._replace(t=objective.xp.s.const(self.step_size)))
+        return state
 
     def step(self, objective: Objective, state: DescentState, batch: Array | None = None) -> DescentState:
         return line_search_step(objective, state, *self._parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from nmdl_bench.catalogue import PROBLEMS, SOLVERS
 from nmdl_bench.contracts import Optimizer, Problem
 from nmdl_bench.data import files
 from nmdl_bench.problems.learning import LearningProblem
+from nmdl_bench.registry import mismatch
 
 OPTIMIZERS = {entry.name: entry for entry in SOLVERS if entry.kind == "ours"}
 # mini-batches and decreasing steps where a method has them: the listed defaults are all samples and constant steps
@@ -22,6 +23,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "nesterov": {"batch_size": 10, "schedule": "exponential", "horizon": 20, "step_size": 0.05},
     "adam": {"batch_size": 10, "schedule": "cosine", "horizon": 20, "step_size": 0.01},
 }
+BATCHES = tuple(name for name, entry in OPTIMIZERS.items() if entry.make().takes_batches)  # type: ignore[union-attr]
 FROM_FILES = ("mnist", "fashion-mnist", "cifar-10", "conv-cifar-10")
 LISTED = [entry.name for entry in PROBLEMS]
 
@@ -50,6 +52,35 @@ def stationary() -> LearningProblem:
     flat = replace(problem, data=replace(problem.data, train=train._replace(C=np.zeros_like(train.C))))
     flat.__dict__["start"] = np.zeros(flat.network.size)
     return flat
+
+
+class Small(NamedTuple):
+    """Small versions of one kind of problem: as it is, with data that are all ``bad``, and stationary at its start."""
+
+    plain: Callable[[], Problem]
+    bad: Callable[[float], Problem]
+    stationary: Callable[[], Problem]
+
+
+LEARNING = Small(small, lambda bad: with_training_data(small(activation="relu"), lambda Y: Y * bad), stationary)
+# what a solver needs that does not minimise learning problems: a kind of problem that provides it
+STRUCTURED: dict[str, Small] = {}
+
+
+def fits(name: str, provides: tuple[str, ...]) -> bool:
+    """Whether the listed optimizer can minimise a problem of that structure."""
+    return not mismatch(provides, OPTIMIZERS[name].needs)
+
+
+def small_for(name: str) -> Small:
+    """The first kind of small problem that the listed optimizer can minimise."""
+    for kind in (LEARNING, *STRUCTURED.values()):
+        if fits(name, getattr(kind.plain(), "provides", ())):
+            return kind
+    raise AssertionError(f"{name} needs {OPTIMIZERS[name].needs}; add a small problem that provides it to STRUCTURED")
+
+
+LEARNERS = [name for name in OPTIMIZERS if fits(name, LearningProblem.provides)]
 
 
 def write_image_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

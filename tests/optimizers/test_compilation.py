@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 import pytest
-from optimizer_cases import OPTIMIZERS, small
+from optimizer_cases import BATCHES, LEARNERS, OPTIMIZERS, small, small_for
 
 from nmdl_bench.backends import get_backend
 from nmdl_bench.contracts import Stop
@@ -17,6 +17,10 @@ from nmdl_bench.solve import solve
 NUMBERS: dict[str, list[dict[str, Any]]] = {
     "steepest-descent": [{"c1": 1e-4}, {"c1": 0.4}],
     "lbfgs": [{"c1": 1e-4, "c2": 0.9}, {"c1": 1e-3, "c2": 0.5}],
+    "bfgs": [{"c1": 1e-4, "c2": 0.9}, {"c1": 1e-3, "c2": 0.3}],
+    "nonlinear-cg": [{"c1": 1e-4, "c2": 0.1}, {"c1": 1e-3, "c2": 0.4}],
+    "barzilai-borwein": [{"c1": 1e-4}, {"c1": 0.9}],
+    "gradient-descent": [{"step_size": 0.1}, {"step_size": 0.01}],
     "sgd": [{"step_size": 0.1}, {"step_size": 0.01, "momentum": 0.5, "final": 0.1}],
     "nesterov": [{"step_size": 0.1}, {"step_size": 0.01, "momentum": 0.5}],
     "adam": [{"step_size": 0.1}, {"step_size": 0.01, "beta1": 0.5, "beta2": 0.9, "epsilon": 1e-3}],
@@ -24,6 +28,10 @@ NUMBERS: dict[str, list[dict[str, Any]]] = {
 TEXT: dict[str, dict[str, Any]] = {
     "steepest-descent": {"max_trials": 7},
     "lbfgs": {"memory": 3},
+    "bfgs": {"scaling": "initial"},
+    "nonlinear-cg": {"beta": "dai-yuan"},
+    "barzilai-borwein": {"rule": "long"},
+    "gradient-descent": {"rule": "exact"},
     "sgd": {"schedule": "cosine"},
     "nesterov": {"schedule": "cosine"},
     "adam": {"schedule": "cosine"},
@@ -42,8 +50,9 @@ def test_step_is_traced_and_compiled_once_for_all_numbers(
         return step(self, *args)
 
     monkeypatch.setattr(kind, "step", counted)
-    problem, xp, stop = small(width=4, n=50), get_backend("jax"), Stop(max_iterations=30, max_epochs=2)
-    batch = {"batch_size": 8} if OPTIMIZERS[name].make().takes_batches else {}
+    problem = small(width=4, n=50) if name in LEARNERS else small_for(name).plain()
+    xp, stop = get_backend("jax"), Stop(max_iterations=30, max_epochs=2)
+    batch = {"batch_size": 8} if name in BATCHES else {}
 
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
         losses = [solve(problem, kind(**numbers, **batch), xp, stop).loss for numbers in NUMBERS[name]]
