@@ -17,8 +17,8 @@ class Stage(NamedTuple):
     """What the search remembers beside its bracket.
 
     ``first`` is true in the first stage; ``df_hi`` the slope at ``hi``; ``width, width_before`` lengths of the last two
-    brackets; trials lie in ``[t_min, t_max]``, and never beyond ``bound``; ``xtol`` is the relative length of a bracket
-    that is not worth narrowing.
+    brackets; trials lie in ``[t_min, t_max]``, never beyond ``bound``; at ``wall`` the value was not finite (infinite
+    while there was none); ``xtol`` is the relative length of a bracket that is not worth narrowing.
     """
 
     first: Any
@@ -28,6 +28,7 @@ class Stage(NamedTuple):
     t_min: Scalar
     t_max: Scalar
     bound: Scalar
+    wall: Scalar
     xtol: Scalar
 
 
@@ -46,7 +47,8 @@ class MoreThuente:
     More and Thuente (1994), with the constants of MINPACK-2's ``dcsrch`` (Averick, Carter and More 1993). In the first
     stage interpolation is of ``psi(t) = phi(t) - phi(0) - c1 t phi'(0)``, until a trial has ``psi <= 0`` and
     ``phi' >= 0``. ``lo, hi`` are the paper's ``alpha_l, alpha_u``. Where the bracket has shrunk to nothing, or its
-    trials have reached its ends, the last trial is ``lo``: it is accepted with the decrease that it has.
+    trials have reached its ends, the last trial is ``lo``: it is accepted with the decrease that it has, as is one
+    close to where values are not finite.
 
     Parameters
     ----------
@@ -80,7 +82,7 @@ class MoreThuente:
             bound, xtol = s.const(self.t_max), s.const(self.xtol)
         else:
             bound, xtol = old.memory.bound, old.memory.xtol
-        stage = Stage(s.int(0) == 0, df0, bound, 2 * bound, s.const(0.0), 5 * t, bound, xtol)
+        stage = Stage(s.int(0) == 0, df0, bound, 2 * bound, s.const(0.0), 5 * t, bound, s.const(float("inf")), xtol)
         return begin(xp, self.c1, self.c2, s.minimum(t, bound), f0, df0, old, stage)
 
     def is_low(self, xp: Backend, search: Search, f_t: Scalar) -> Any:
@@ -88,11 +90,11 @@ class MoreThuente:
         return xp.s.isfinite(f_t)
 
     def high(self, xp: Backend, search: Search, f_t: Scalar) -> Search:
-        """Try a tenth of the way from ``lo``, and stay within half of it, where values are not finite."""
-        s, lo, step = xp.s, search.lo, search.t - search.lo
-        hi = s.where(s.isfinite(search.hi), search.hi, lo)
-        stage = search.memory._replace(t_min=s.minimum(lo, hi), t_max=s.maximum(lo + 0.5 * step, hi))
-        return _end(xp, search._replace(memory=stage), self.max_trials, lo + 0.1 * step, s.int(0) > 0)
+        """Go back to a tenth, or half the way to the best point where there is one."""
+        s, lo = xp.s, search.lo
+        share = s.where(lo > 0, s.const(0.5), s.const(0.1))
+        walled = search._replace(memory=search.memory._replace(wall=search.t))
+        return _end(xp, walled, self.max_trials, lo + share * (search.t - lo), s.int(0) > 0)
 
     def low(self, xp: Backend, search: Search, f_t: Scalar, df_t: Scalar) -> Search:
         """Accept, or narrow the bracket and interpolate."""
@@ -102,11 +104,8 @@ class MoreThuente:
         decreased = f_t <= search.f0 + t * slope + slack
         flat = s.abs(df_t) <= -search.c2 * search.df0
         at_end = s.or_(t <= stage.t_min, t >= stage.t_max, stage.t_max - stage.t_min <= stage.xtol * stage.t_max)
-        over = s.or_(
-            s.and_(s.isfinite(search.hi), at_end),
-            s.and_(t >= stage.bound, decreased, df_t <= slope),
-            s.not_(s.isfinite(df_t)),
-        )
+        at_bound = s.and_(decreased, df_t <= slope, s.or_(t >= stage.bound, stage.wall - t <= 0.1 * t))
+        over = s.or_(s.and_(s.isfinite(search.hi), at_end), at_bound, s.not_(s.isfinite(df_t)))
         accepted = s.and_(decreased, s.or_(flat, over), t > 0)
 
         def go_on(search: Search, f_t: Scalar, df_t: Scalar) -> Search:
@@ -143,7 +142,7 @@ def _narrow(xp: Backend, search: Search, p: Point) -> tuple[Search, Scalar]:
     t = s.where(slow, best.t + 0.5 * (other.t - best.t), t)
     t_min = s.where(bracketed, s.minimum(best.t, other.t), t + 1.1 * (t - best.t))
     t_max = s.where(bracketed, s.maximum(best.t, other.t), t + 4.0 * (t - best.t))
-    t = s.minimum(s.maximum(t, s.const(0.0)), stage.bound)
+    t = s.minimum(s.maximum(t, s.const(0.0)), s.minimum(stage.bound, 0.5 * (best.t + stage.wall)))
     spent = s.and_(bracketed, s.or_(t <= t_min, t >= t_max, t_max - t_min <= stage.xtol * t_max))
     stage = Stage(
         first,
@@ -153,6 +152,7 @@ def _narrow(xp: Backend, search: Search, p: Point) -> tuple[Search, Scalar]:
         t_min,
         t_max,
         stage.bound,
+        stage.wall,
         stage.xtol,
     )
     narrowed = search._replace(
