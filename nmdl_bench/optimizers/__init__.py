@@ -6,7 +6,9 @@ Importing this package registers them; a user's own registers itself the same wa
 from nmdl_bench.optimizers.adam import Adam
 from nmdl_bench.optimizers.lbfgs import LBFGS
 from nmdl_bench.optimizers.nesterov import Nesterov
+from nmdl_bench.optimizers.newton_cg import GaussNewtonCG, NewtonCG
 from nmdl_bench.optimizers.sgd import SGD
 from nmdl_bench.optimizers.steepest_descent import SteepestDescent
+from nmdl_bench.optimizers.steihaug import NewtonTR
 
-__all__ = ["LBFGS", "SGD", "Adam", "Nesterov", "SteepestDescent"]
+__all__ = ["LBFGS", "SGD", "Adam", "GaussNewtonCG", "Nesterov", "NewtonCG", "NewtonTR", "SteepestDescent"]
