@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 class Path(NamedTuple):
     """The directions of conjugate gradients as rows of ``D`` (m, n), and five numbers of each as rows of ``T`` (m, 5).
 
-    For direction ``d`` from iterate ``z``: ``rho = |r|^2``, ``d.B d`` (0 where it is not positive), ``|z|^2``, ``z.d``
-    and ``|d|^2``; zeros where there is no direction. All is in units of ``unit``, the gradient's maximum norm.
+    For direction ``d`` from iterate ``z``: ``rho = |r|^2``, ``d.B d`` (0 where round-off alone makes it positive),
+    ``|z|^2``, ``z.d`` and ``|d|^2``; zeros where there is no direction. All is in units of ``unit``, the gradient's
+    maximum norm.
     """
 
     D: Array
@@ -87,7 +88,7 @@ def follow(xp: Backend, apply: Callable[[Array], Array], g: Array, path: Path, r
         curvature = xp.dot(d, Bd)
         top = s.maximum(top, s.div(curvature, dd))
         curved = curvature > xp.eps * top * dd
-        curvature = s.where(curved, curvature, s.const(0.0))
+        curvature = s.where(curved, curvature, s.minimum(curvature, s.const(0.0)))
         row = rho * e[0] + curvature * e[1] + zz * e[2] + zd * e[3] + dd * e[4]
         D, T = xp.set_row(D, j, d), xp.set_row(T, j, row)
         alpha = s.where(curved, s.div(rho, curvature), s.const(0.0))
@@ -106,10 +107,10 @@ def follow(xp: Backend, apply: Callable[[Array], Array], g: Array, path: Path, r
 
 
 def walk(xp: Backend, path: Path, radius: Scalar) -> tuple[Array, Scalar, Scalar]:
-    """Step, predicted decrease and length where the path ends or leaves a region no larger than the one it was made in.
+    """Step, predicted decrease and length where the path ends, or leaves a region no larger than that it was made in.
 
-    The norms of the iterates grow along the path (Steihaug 1983, theorem 2.1), so that the steps ``alpha = rho / d.B d``
-    before the edge are taken whole, one is cut by the edge, and those behind are left out: no loop is needed.
+    The norms of the iterates grow along the path (Steihaug 1983, theorem 2.1): the steps ``alpha = rho / d.B d`` before
+    the edge are taken whole, one is cut by the edge, and those behind are left out. No loop is needed.
     """
     s, (D, T, unit, _) = xp.s, path
     edge = s.div(radius, unit)
@@ -128,7 +129,7 @@ def walk(xp: Backend, path: Path, radius: Scalar) -> tuple[Array, Scalar, Scalar
 
 @dataclass(frozen=True)
 class Steihaug:
-    """The quadratic with ``matrix``, minimised along the path of conjugate gradients, of ``max_cg`` products at most."""
+    """The quadratic with ``matrix``, minimised along a path of conjugate gradients, of ``max_cg`` products at most."""
 
     matrix: str
     max_cg: int

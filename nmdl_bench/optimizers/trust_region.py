@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
 
 
+NOISE = 100
+"""Rounding errors that a value is taken to have: the terms of a loss may be many times their sum."""
+
+
 class Region(NamedTuple):
     """The radius, and the numbers that rule it.
 
@@ -141,15 +145,15 @@ def trust_region_init(objective: Objective, x: Array, model: Model, memory: Any,
 def trust_region_step(objective: Objective, state: TrustState, model: Model) -> TrustState:
     """One trial ``x + p``: accepted with a new step from its tape, or rejected with a shorter step.
 
-    The ratio is that of Conn, Gould and Toint (2000, section 17.4.2): both decreases plus ten rounding errors of the
+    The ratio is that of Conn, Gould and Toint (2000, section 17.4.2): both decreases plus some rounding errors of the
     value, so that it tends to one where both drown in them. The state is stalled where the model predicts no decrease,
-    or steps are below the resolution of ``x``.
+    steps are below the resolution of ``x``, or a trial fails whose predicted decrease is below that of the value.
     """
     xp, s = objective.xp, objective.xp.s
     x_t = xp.add_scaled(state.x, s.const(1.0), state.p)
     f_t, tape = objective.forward(x_t)
     counts = state.counts._replace(forward=state.counts.forward + 1)
-    noise, actual = 10 * xp.eps * s.abs(state.f), state.f - f_t
+    noise, actual = NOISE * xp.eps * s.abs(state.f), state.f - f_t
     ratio = s.div(actual + noise, state.predicted + noise)
     outcome = Outcome(ratio, actual, xp.dot(state.g, state.p), state.length)
     accepted = s.and_(ratio > state.region.accept, s.isfinite(f_t))
@@ -163,7 +167,9 @@ def trust_region_step(objective: Objective, state: TrustState, model: Model) -> 
 
     def reject(state: TrustState, x_t: Array, f_t: Scalar) -> TrustState:
         plan = model.again(xp, state.memory, state.g, state.region, state.counts)
-        return _planned(xp, state, plan)
+        drowned = state.predicted <= noise
+        state = _planned(xp, state, plan)
+        return state._replace(stalled=s.or_(state.stalled, drowned))
 
     return xp.cond(accepted, accept, reject, state, x_t, f_t)
 
