@@ -147,7 +147,7 @@ def trust_region_step(objective: Objective, state: TrustState, model: Model) -> 
 
     The ratio is that of Conn, Gould and Toint (2000, section 17.4.2): both decreases plus some rounding errors of the
     value, so that it tends to one where both drown in them. The state is stalled where the model predicts no decrease,
-    steps are below the resolution of ``x``, or a trial fails whose predicted decrease is below that of the value.
+    or the step is below the resolution of every component of ``x``.
     """
     xp, s = objective.xp, objective.xp.s
     x_t = xp.add_scaled(state.x, s.const(1.0), state.p)
@@ -167,17 +167,15 @@ def trust_region_step(objective: Objective, state: TrustState, model: Model) -> 
 
     def reject(state: TrustState, x_t: Array, f_t: Scalar) -> TrustState:
         plan = model.again(xp, state.memory, state.g, state.region, state.counts)
-        drowned = state.predicted <= noise
-        state = _planned(xp, state, plan)
-        return state._replace(stalled=s.or_(state.stalled, drowned))
+        return _planned(xp, state, plan)
 
     return xp.cond(accepted, accept, reject, state, x_t, f_t)
 
 
 def _planned(xp: Backend, state: TrustState, plan: Plan) -> TrustState:
     """The state with the planned step; stalled where that is none."""
-    s, resolution = xp.s, 0.5 * xp.eps * xp.norm_inf(state.x)
-    moves = s.and_(plan.predicted > 0, xp.norm_inf(plan.p) > resolution)
+    s, beyond = xp.s, xp.abs(plan.p) - 0.5 * xp.eps * xp.abs(state.x)
+    moves = s.and_(plan.predicted > 0, xp.norm_inf(xp.where(beyond > 0, beyond, xp.zeros(beyond.shape))) > 0)
     return state._replace(
         p=plan.p,
         predicted=plan.predicted,
