@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Objective, Structure
+from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Counts, Objective, Structure
 from nmdl_bench.data.batches import batches
 from nmdl_bench.optimizers.curvature import Forcing, check_forcing, check_max_cg, counted, products
 from nmdl_bench.optimizers.descent import DescentState, LineSearch, Step, Turn, line_search_init, line_search_step
@@ -27,11 +27,10 @@ SubsampledState = namedtuple("SubsampledState", [*DescentState._fields, "passes"
 
 
 class Sampled(NamedTuple):
-    """The tolerances, the samples' indices as rows (rows, size), and the row of the next direction."""
+    """The tolerances, and the samples' indices as rows (rows, size), of which the first is for the next direction."""
 
     forcing: Forcing
     indices: Array
-    i: Any
 
 
 @dataclass(frozen=True)
@@ -57,16 +56,16 @@ class SampledNewton:
         epochs = batches(self.seed, self.n, self.size)
         rows = np.concatenate([next(epochs) for _ in range(-(-ROWS // (self.n // self.size)))])
         forcing = Forcing.start(xp, self.eta_max, self.gamma, self.exponent)
-        return Sampled(forcing, xp.asarray(rows), xp.s.int(0))
+        return Sampled(forcing, xp.asarray(rows))
 
     def update(self, objective: Objective, memory: Sampled, step: Step) -> Turn:
-        xp, s = objective.xp, objective.xp.s
-        forcing, indices, i = memory
-        _, tape = objective.forward(step.x_new, indices[i, ...])
+        xp, (forcing, indices) = objective.xp, memory
+        _, tape = objective.forward(step.x_new, indices[0, ...])
         d, forcing, j = truncated_cg(xp, products(objective, tape, self.matrix), step.g_new, forcing, self.max_cg)
         counts = counted(step.counts, self.matrix, j)
         counts = counts._replace(forward=counts.forward + 1)
-        return Turn(Sampled(forcing, indices, s.mod(i + 1, indices.shape[0])), d, s.const(1.0), counts)
+        rotation = xp.constant(np.roll(np.arange(indices.shape[0]), -1))
+        return Turn(Sampled(forcing, xp.take(indices, rotation)), d, xp.s.const(1.0), counts)
 
 
 @dataclass(frozen=True)
@@ -102,18 +101,18 @@ class _SubsampledMethod:
     def init(self, objective: Objective, x: Array, batch: Array | None = None) -> Any:
         direction = self._direction(objective.n_samples)
         state = line_search_init(objective, x, self._search, direction)
-        return self._with_passes(objective, state, state.counts.forward - 1, objective.xp.s.const(1.0))
+        return self._with_passes(objective, state, None, objective.xp.s.const(0.0))
 
     def step(self, objective: Objective, state: Any, batch: Array | None = None) -> Any:
         direction, before = self._direction(objective.n_samples), state.counts
         new = line_search_step(objective, DescentState(*state[:-1]), self._search, direction)
-        # of the forwards, the trial's is over all samples
-        part = sum(getattr(new.counts, c) - getattr(before, c) for c in ("forward", "jvp", "hessian")) - 1
-        return self._with_passes(objective, new, part, state.passes + 1)
+        return self._with_passes(objective, new, before, state.passes)
 
-    def _with_passes(self, objective: Objective, state: DescentState, part: Any, passes: Any) -> Any:
+    def _with_passes(self, objective: Objective, state: DescentState, before: Counts | None, passes: Any) -> Any:
+        """The state with the passes of a step: of its forwards, the trial's is over all samples, the rest over some."""
         share = min(self.sample_size, objective.n_samples) / objective.n_samples
-        return SubsampledState._make((*state, passes + share * objective.xp.s.real(part)))
+        counted = state.counts.passes if before is None else state.counts.passes - before.passes
+        return SubsampledState._make((*state, passes + 1 + share * objective.xp.s.real(counted - 1)))
 
 
 @SOLVERS.register("subsampled-newton-cg", "Newton-CG with the Hessian of a sample", kind="ours")
