@@ -92,7 +92,7 @@ def _data(case: Case) -> None:
 def _elementwise(case: Case) -> None:
     xp, a, b = case.xp, case.draw(4, 3), case.draw(4, 3)
     x, y = xp.asarray(a), xp.asarray(b)
-    for name in ("abs", "cos", "exp", "expm1", "sin", "tanh"):
+    for name in ("abs", "atan", "cos", "exp", "expm1", "sin", "tanh"):
         case.equal(name, case.attempt(name, partial(getattr(xp, name), x)), getattr(np, name)(a))
     for name in ("log", "log1p", "sqrt"):
         positive = xp.asarray(np.abs(a) + 0.5)
