@@ -60,7 +60,8 @@ class FiniteDifferences(Namespace):
     def hessian_product(self, f: Function, x: Array, v: Array) -> Array:
         """``H v`` (n,) of a scalar function; 4n values where it is not automatic.
 
-        ``(H v)_i = (f(x+hp) - f(x-hp) - f(x+hm) + f(x-hm)) / 4ht`` with ``p, m`` for ``h e_i + t v`` and ``h e_i - t v``.
+        ``(H v)_i = (f(x+hp) - f(x-hp) - f(x+hm) + f(x-hm)) / 4ht`` with
+        ``p, m`` for ``h e_i + t v`` and ``h e_i - t v``; t is of the size of h.
         """
         step = self.eps**0.25
         t = self._step_along(x, v, step)

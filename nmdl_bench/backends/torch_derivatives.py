@@ -21,10 +21,10 @@ class TorchDerivatives(FiniteDifferences):
 
     @cached_property
     def recorded_self(self) -> Any:
-        """This backend as functions under differentiation get it.
+        """The backend as functions under differentiation get it.
 
-        Its scalars stay tensors (a float has no derivative), and its donating verbs leave their arguments alone: autograd
-        needs them, and refuses to overwrite what it did not make.
+        Its scalars stay tensors (a float has no derivative), and its donating verbs leave their arguments alone:
+        autograd needs them, and refuses to overwrite what it did not make.
         """
         xp: Any = copy.copy(self)
         xp.__dict__.pop("recorded_self", None)

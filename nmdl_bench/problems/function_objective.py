@@ -98,7 +98,7 @@ class FunctionObjective:
         return self.xp.gradient(self._value, tape.x)
 
     def hessian(self, tape: FunctionTape, v: Array) -> Array:
-        xp, (f, grad, hessp, *_), args = self.xp, self.static, self.arrays.args
+        xp, (_, grad, hessp, *_), args = self.xp, self.static, self.arrays.args
         if hessp is not None:
             return xp.copy(hessp(xp, tape.x, v, *args))
         self.notice("Hessian", xp, "hessp")
