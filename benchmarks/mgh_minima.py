@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,22 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from nmdl_bench.backends import get_backend
-from nmdl_bench.problems.mgh import minima
+from nmdl_bench.problems.mgh import minima, tables
 from nmdl_bench.problems.mgh.catalogue import FUNCTIONS, TestFunction
+from nmdl_bench.problems.mgh.minimum import Minimum
 from nmdl_bench.problems.mgh.numbers import Doubles
 
-SIZES: dict[str, tuple[int, ...]] = {"watson": (6, 9, 12), "penalty-1": (4, 10), "penalty-2": (4, 10)}
-"""Values of n for which minima are kept, beside each function's own; those that the paper prints."""
+SIZES: dict[str, tuple[int, ...]] = {
+    "watson": (6, 9, 12),
+    "penalty-1": (4, 10),
+    "penalty-2": (4, 10),
+    "chebyquad": (8, 10),
+}
+"""Values of n for which minima are kept, beside each function's own: those that the paper prints and are not zero."""
 LOST = 10
 """Ends of one function without a minimum, after which the search gives up: the least values come first."""
-CHEBYQUAD = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
-SINGULAR = ("linear-rank-1", "linear-rank-1-zeros")
-"""Functions whose minimisers are a subspace: Newton's method has no point to go to."""
+BY_FORMULA = ("linear-full-rank", "linear-rank-1", "linear-rank-1-zeros")
+"""Functions whose minimum is a ratio known for all sizes."""
 
 
 class Extended:
@@ -72,10 +77,12 @@ class Point:
     largest: float
 
 
-def polish(function: TestFunction, n: int, m: int, x: Sequence[float], digits: int = 60, steps: int = 100) -> Point | None:
+def polish(
+    function: TestFunction, n: int, m: int, x: Sequence[float], digits: int = 60, steps: int = 100
+) -> Point | None:
     """Newton's method on ``grad F = 2 J^T r`` from ``x``; None where it does not converge.
 
-    Where the Hessian is singular, it converges linearly, and ends once F is zero to most digits.
+    Where the Hessian is singular at an isolated point, it converges linearly, and ends once F is zero to most digits.
     """
     with mpmath.workdps(digits):
         N = Extended()
@@ -85,6 +92,8 @@ def polish(function: TestFunction, n: int, m: int, x: Sequence[float], digits: i
             for k in range(1, steps + 1):
                 r, J = function.residual(N, z, *data), function.jacobian(N, z, *data)
                 H = _hessian(function, N, z, r, J, data)
+                # where minimisers are a curve, H is singular along it; the gradient has no part there
+                H = H + np.diag(N.array([tiny**0.5 * np.trace(H)] * n)) * np.eye(n, dtype=int)
                 step = mpmath.lu_solve(mpmath.matrix(H.tolist()), mpmath.matrix((J.T @ r).tolist()))
                 z = z - np.array(list(step), dtype=object)
                 step_norm, size = max(map(abs, step)), max(map(abs, z))
@@ -170,6 +179,133 @@ def text(value: Any, digits: int = 20) -> str:
 def sizes() -> Iterator[tuple[TestFunction, int, int]]:
     """All functions and sizes of the table."""
     for function in FUNCTIONS.values():
-        chosen = CHEBYQUAD if function.name == "chebyquad" else SIZES.get(function.name, (function.n,))
-        for n in chosen:
-            yield function, n, n if function.name == "chebyquad" else function.sizes(n)[1]
+        for n in SIZES.get(function.name, (function.n,)):
+            yield function, *function.sizes(n)
+
+
+# ------------------------------------------------------------------------------------------------------- at infinity
+def _variance(N: Extended) -> Any:
+    """Bard's: without the term that vanishes, ``x1`` is the mean of y."""
+    y = N.array(tables.BARD)
+    mean = sum(y) / len(y)
+    return sum((y - mean) ** 2)
+
+
+def _kowalik(N: Extended) -> Any:
+    """``x1 (u^2 + u x2) / (u^2 + u x3 + x4)`` with ``x1, x3, x4`` of one order: ``a u (u + b) / (c u + 1)``."""
+    y, u = N.array(tables.KOWALIK_Y), N.array(tables.KOWALIK_U)
+    return _least(lambda a, b, c: sum((y - a * u * (u + b) / (c * u + 1)) ** 2), (-0.0354, -14.0759, 1.603))
+
+
+def _box(N: Extended) -> Any:
+    """One exponential alone: ``exp(-t x1) - x3 (exp(-t) - exp(-10 t))``."""
+    t = N.array(list(range(1, 11))) / 10
+    c = N.exp(-t) - N.exp(-10 * t)
+    return _least(lambda a, b: sum((N.exp(-a * t) - b * c) ** 2), (0.6136, 1.31995))
+
+
+def _jennrich(N: Extended) -> Any:
+    """One exponential alone."""
+    i = N.array(list(range(1, 11)))
+    return _least(lambda a: sum((2 + 2 * i - N.exp(i * a)) ** 2), (0.331485,))
+
+
+def _least(F: Callable[..., Any], start: tuple[float, ...]) -> Any:
+    """Value of ``F`` at the stationary point near ``start``."""
+
+    def slope(*z: Any) -> list[Any]:
+        return [mpmath.diff(F, z, tuple(int(i == j) for i in range(len(z)))) for j in range(len(z))]
+
+    root = mpmath.findroot(slope if len(start) > 1 else lambda a: slope(a)[0], start if len(start) > 1 else start[0])
+    return F(*(root if len(start) > 1 else (root,)))
+
+
+INFINITY: tuple[tuple[str, str, Callable[[Extended], Any]], ...] = (
+    ("powell-badly-scaled", "x1 to 0, x2 to infinity", lambda N: N.ratio(1, 10**8)),
+    ("beale", "x1 to -infinity, x2 to 1", lambda N: N.ratio(405, 896)),
+    ("jennrich-sampson", "one variable to -infinity", _jennrich),
+    ("jennrich-sampson", "both variables to -infinity", lambda N: N.ratio(2020, 1)),
+    ("bard", "x2 and x3 to -infinity", _variance),
+    ("gaussian", "x2 to infinity", lambda N: sum(N.array(tables.GAUSSIAN) ** 2)),
+    ("gulf", "a^x3 / x1 to infinity", lambda N: N.ratio(32835, 1000)),
+    ("box", "x1 or x2 to infinity", _box),
+    ("kowalik-osborne", "x1 to infinity, x3 and x4 to -infinity", _kowalik),
+)
+"""Values that a function approaches, with vanishing gradient, where variables grow without bound."""
+FLAT = Minimum("saddle", "1", ("0",) * 9 + ("11",), "flat to order n - 1")
+"""Brown's almost-linear function at ``(0, ..., 0, n + 1)``, which the paper calls a local minimum: it decreases along
+``x = (t, ..., t, n + 1 - n t)``, as ``1 - 2 (n + 1) t^(n-1)``."""
+
+
+def entries(function: TestFunction, n: int, m: int, starts: int) -> list[Minimum]:
+    """The table's row: minima by value, then flat saddles and values at infinity."""
+    with mpmath.workdps(60):
+        infinite = [
+            Minimum("infinity", text(value(Extended())), (), note)
+            for name, note, value in INFINITY
+            if name == function.name
+        ]
+    points, lost = search(function, n, m, starts)
+    # far out, gradients vanish to 60 digits: a point there is on its way
+    values = [mpmath.mpf(minimum.value) for minimum in infinite]
+    points = [point for point in points if not any(mpmath.almosteq(point.F, value, 1e-12) for value in values)]
+    points.sort(key=lambda point: point.F)
+    known = [
+        Minimum("local" if i else "global", text(point.F), tuple(map(text, point.x))) for i, point in enumerate(points)
+    ]
+    if function.name == "brown-almost-linear":
+        known.append(FLAT)
+    known += infinite
+    for F, x in lost:
+        if not any(abs(F - minimum.F) <= 1e-2 * minimum.F for minimum in known):
+            print(f"    no minimum: F = {F:.6g}, largest |x| = {np.abs(x).max():.2g}", file=sys.stderr)
+    return known
+
+
+HEADER = '''"""Minima of ``F = sum r_i^2`` by (number, n, m), to 20 digits.
+
+Written by ``python -m benchmarks.mgh_minima --write``.
+"""
+
+from nmdl_bench.problems.mgh.minimum import Minimum
+
+MINIMA: dict[tuple[int, int, int], tuple[Minimum, ...]] = {
+'''
+
+
+def source(table: dict[tuple[int, int, int], list[Minimum]]) -> str:
+    """The table as the text of a module."""
+    lines = []
+    for key, known in table.items():
+        lines.append(f"    {key!r}: (")
+        for minimum in known:
+            parts = [f'"{minimum.kind}"', f'"{minimum.value}"']
+            if minimum.x or minimum.note:
+                parts.append("(" + "".join(f'"{x}", ' for x in minimum.x) + ")" if minimum.x else "()")
+            if minimum.note:
+                parts.append(f'"{minimum.note}"')
+            lines.append(f"        Minimum({', '.join(parts)}),")
+        lines.append("    ),")
+    return HEADER + "\n".join(lines) + "\n}\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.mgh_minima", description=__doc__)
+    parser.add_argument("functions", nargs="*", help="names; all by default")
+    parser.add_argument("--starts", type=int, default=24, help="random starts of each")
+    parser.add_argument("--write", action="store_true", help="write the table that the package reads (then run ruff)")
+    given = parser.parse_args(arguments)
+    table = {key: list(known) for key, known in minima.MINIMA.items()} if given.functions else {}
+    for function, n, m in sizes():
+        if function.name in BY_FORMULA or (given.functions and function.name not in given.functions):
+            continue
+        table[function.number, n, m] = known = entries(function, n, m, given.starts)
+        for minimum in known:
+            print(f"{function.number:2} {function.name}, n = {n}, m = {m}: {minimum.kind} {minimum.value}", flush=True)
+    if given.write:
+        Path(minima.__file__).write_text(source(dict(sorted(table.items()))), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

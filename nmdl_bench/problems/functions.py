@@ -118,7 +118,7 @@ class FunctionProblem:
     def _functions(self) -> Functions:
         return Functions(self.f, grad=self.grad, hessp=self.hessp)
 
-    def bind(self, xp: Backend) -> FunctionObjective:
+    def bind(self, xp: Backend) -> Any:
         bounds = (None, None) if self.box is None else tuple(map(xp.asarray, self.box))
         arrays = Data(tuple(map(xp.asarray, self.data)), *bounds)
         plain, bounded = (ResidualObjective, BoundedResidual) if self.residual else (FunctionObjective, BoundedFunction)

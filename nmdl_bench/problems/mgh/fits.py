@@ -150,9 +150,7 @@ def box(xp: Any, x: Array, t: Array) -> Array:
 
 
 def box_jacobian(xp: Any, x: Array, t: Array) -> Array:
-    return columns(
-        xp, t.shape[0], -t * xp.exp(-t * x[0]), t * xp.exp(-t * x[1]), xp.exp(-10 * t) - xp.exp(-t)
-    )
+    return columns(xp, t.shape[0], -t * xp.exp(-t * x[0]), t * xp.exp(-t * x[1]), xp.exp(-10 * t) - xp.exp(-t))
 
 
 def box_second(xp: Any, x: Array, p: Array, t: Array) -> Array:

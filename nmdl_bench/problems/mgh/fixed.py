@@ -98,9 +98,7 @@ def helical_jacobian(xp: Any, x: Array, c: Array) -> Array:
     x1, x2 = x[0], x[1]
     rho2 = x1 * x1 + x2 * x2
     rho = xp.sqrt(rho2)
-    return matrix(
-        xp, (100 * c * x2 / rho2, -100 * c * x1 / rho2, 10), (10 * x1 / rho, 10 * x2 / rho, 0), (0, 0, 1)
-    )
+    return matrix(xp, (100 * c * x2 / rho2, -100 * c * x1 / rho2, 10), (10 * x1 / rho, 10 * x2 / rho, 0), (0, 0, 1))
 
 
 def helical_second(xp: Any, x: Array, p: Array, c: Array) -> Array:

@@ -1,7 +1,7 @@
 """Residuals of one form each, for several of the functions: squares and cubes of linear forms.
 
 Every function of this package comes as three: the residual ``r(xp, x, *data)`` (m,), its Jacobian (m, n), and the
-Jacobian's derivative along a direction ``p``, ``D(xp, x, p, *data)`` (m, n), with which ``sum r_i grad^2 r_i p = D^T r``.
+derivative of that along a direction ``p``, ``D(xp, x, p, *data)`` (m, n), with which ``sum r_i grad^2 r_i p = D^T r``.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ Kind = Literal["global", "local", "infinity", "saddle"]
 SOLVED = 1e-8
 """A point is at a minimum F* where ``F - F* <= SOLVED max(SOLVED, F*)``, ``F = sum r_i^2`` in double precision."""
 NEAR_INFINITY = 1e-2
-"""Share of an infimum at infinity above which a point is not said to be on its way there."""
+"""Share of a value at infinity above which a point is not said to be on its way there."""
 
 _ZERO = frozenset({1, 2, 3, 4, 5, 7, 11, 12, 13, 14, 18, 21, 22, *range(25, 32)})
 """Numbers of the functions whose residual has a zero for every size."""
@@ -31,8 +31,9 @@ class Minimum:
     Parameters
     ----------
     kind : str
-        ``"global"``; ``"local"``; ``"infinity"``, an infimum that no finite point attains, along a path where variables
-        grow without bound; ``"saddle"``, a stationary point so flat that solvers end there.
+        ``"global"``; ``"local"``; ``"infinity"``, a value that is approached, with vanishing gradient, where variables
+        grow without bound, and that no finite point attains; ``"saddle"``, a stationary point so flat that solvers end
+        there.
     value : str
         F to 20 significant digits.
     x : tuple of str
@@ -70,7 +71,7 @@ class End(NamedTuple):
             return f"neither, F = {self.F:.6g}"
         if self.minimum.kind == "global":
             return "global minimum"
-        name = {"local": "local minimum", "infinity": "towards the infimum at infinity", "saddle": "flat saddle"}
+        name = {"local": "local minimum", "infinity": "towards infinity, where F is", "saddle": "flat saddle"}
         return f"{name[self.minimum.kind]} {self.minimum.F:.6g}"
 
 
@@ -86,7 +87,7 @@ def known_minima(function: TestFunction, n: int | None = None, m: int | None = N
 
 
 def _by_formula(number: int, n: int, m: int) -> str | None:
-    if number in _ZERO:
+    if number in _ZERO or (number == 35 and m == n and (n <= 7 or n == 9)):
         return "0"
     formulas = {
         32: Fraction(m - n),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HessianProduct:
-    """``H v = J^T J v + D(v)^T r`` of ``f = 1/2 |r|^2``; equal for equal functions, so that they share compiled steps."""
+    """``H v = J^T J v + D(v)^T r`` of ``f = 1/2 |r|^2``; equal for equal functions, which share compiled steps."""
 
     function: TestFunction
 

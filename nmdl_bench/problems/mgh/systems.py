@@ -20,9 +20,9 @@ def rosenbrock_data(N: Numbers, n: int, m: int) -> tuple[Any, ...]:
 
 
 def powell_data(N: Numbers, n: int, m: int) -> tuple[Any, ...]:
-    """Powell's (1962) singular function, numbers 13 and 22; each four rows are
+    """Powell's (1962) singular function, numbers 13 and 22.
 
-    ``x1 + 10 x2``, ``sqrt(5) (x3 - x4)``, ``(x2 - 2 x3)^2``, ``sqrt(10) (x1 - x4)^2``.
+    Each four rows are ``x1 + 10 x2``, ``sqrt(5) (x3 - x4)``, ``(x2 - 2 x3)^2``, ``sqrt(10) (x1 - x4)^2``.
     """
     A, L = _zeros(n, n), _zeros(n, n)
     for i in range(0, n, 4):
@@ -92,7 +92,7 @@ def _zeros(m: int, n: int) -> list[list[Any]]:
     return [[0] * n for _ in range(m)]
 
 
-# ------------------------------------------------------------------------------------ data of forms.cubes: (A, K, t + 1)
+# ----------------------------------------------------------------------------------- data of forms.cubes: (A, K, t + 1)
 def boundary_value_data(N: Numbers, n: int, m: int) -> tuple[Any, ...]:
     """``2 x_i - x_{i-1} - x_{i+1} + h^2 (x_i + t_i + 1)^3 / 2``, ``t_i = i h``: number 28 (More and Cosnard 1979)."""
     eye = np.eye(n, dtype=int)
@@ -148,9 +148,7 @@ def penalty2_jacobian(xp: Any, x: Array, a: Array, M: Array, y: Array, e1: Array
     return xp.concat([e1, a * M * (xp.exp(x / 10) / 10), xp.reshape(2 * w * x, (1, -1))])
 
 
-def penalty2_second(
-    xp: Any, x: Array, p: Array, a: Array, M: Array, y: Array, e1: Array, c: Array, w: Array
-) -> Array:
+def penalty2_second(xp: Any, x: Array, p: Array, a: Array, M: Array, y: Array, e1: Array, c: Array, w: Array) -> Array:
     return xp.concat([0 * e1, a * M * (xp.exp(x / 10) * p / 100), xp.reshape(2 * w * p, (1, -1))])
 
 
@@ -197,7 +195,7 @@ def almost_linear_second(xp: Any, x: Array, p: Array, A: Array, c: Array, last: 
 
 
 def _products_of_others(x: Array, p: Array) -> tuple[list[Array], list[Array]]:
-    """``prod_{l != j} x_l`` for each j, and its derivative along ``p``: what stands left of j times what stands right."""
+    """``prod_{l != j} x_l`` for each j, and its derivative along ``p``: what is left of j times what is right of it."""
     n = x.shape[0]
     one, nothing = 0 * x[0] + 1, 0 * x[0]
     left, right = [(one, nothing)], [(one, nothing)]
