@@ -135,7 +135,8 @@ _ALL = (
     TestFunction(18, "biggs-exp6", 6, 13, _at(1, 2, 1, 1, 1, 1), **_parts(fits, "biggs", "biggs"), free="m"),
     TestFunction(19, "osborne-2", 11, 65, _OSBORNE_2, **_parts(fits, "osborne2", "osborne2")),
     TestFunction(
-        20, "watson", 6, 31, _all(0.0), **_SQUARES, data=systems.watson_data, rows=lambda n: 31, free="n", least=2, most=31
+        20, "watson", 6, 31, _all(0.0), **_SQUARES, data=systems.watson_data,
+        rows=lambda n: 31, free="n", least=2, most=31
     ),
     TestFunction(
         21, "extended-rosenbrock", 10, 10, _cycle(-1.2, 1.0), **_SQUARES, data=systems.rosenbrock_data,
@@ -150,7 +151,8 @@ _ALL = (
         rows=lambda n: n + 1, free="n",
     ),
     TestFunction(
-        24, "penalty-2", 10, 20, _all(0.5), **_parts(systems, "penalty2", "penalty2"), rows=lambda n: 2 * n, free="n", least=2
+        24, "penalty-2", 10, 20, _all(0.5), **_parts(systems, "penalty2", "penalty2"),
+        rows=lambda n: 2 * n, free="n", least=2
     ),
     TestFunction(
         25, "variably-dimensioned", 10, 12, lambda n: [1 - (j + 1) / n for j in range(n)], **_SQUARES,
@@ -161,7 +163,8 @@ _ALL = (
         rows=_n, free="n",
     ),
     TestFunction(
-        27, "brown-almost-linear", 10, 10, _all(0.5), **_parts(systems, "almost_linear", "almost_linear"), rows=_n, free="n", least=2
+        27, "brown-almost-linear", 10, 10, _all(0.5), **_parts(systems, "almost_linear", "almost_linear"),
+        rows=_n, free="n", least=2
     ),
     TestFunction(28, "discrete-boundary-value", 10, 10, _boundary, **_CUBES, data=systems.boundary_value_data, rows=_n, free="n"),
     TestFunction(29, "discrete-integral-equation", 10, 10, _boundary, **_CUBES, data=systems.integral_equation_data, rows=_n, free="n"),

@@ -19,6 +19,8 @@ SOLVED = 1e-8
 """A point is at a minimum F* where ``F - F* <= SOLVED max(SOLVED, F*)``, ``F = sum r_i^2`` in double precision."""
 NEAR_INFINITY = 1e-2
 """Share of a value at infinity above which a point is not said to be on its way there."""
+NEAR_SADDLE = 1e-4
+"""The same on both sides of a saddle."""
 
 _ZERO = frozenset({1, 2, 3, 4, 5, 7, 11, 12, 13, 14, 18, 21, 22, *range(25, 32)})
 """Numbers of the functions whose residual has a zero for every size."""
@@ -32,8 +34,8 @@ class Minimum:
     ----------
     kind : str
         ``"global"``; ``"local"``; ``"infinity"``, a value that is approached, with vanishing gradient, where variables
-        grow without bound, and that no finite point attains; ``"saddle"``, a stationary point so flat that solvers end
-        there.
+        grow without bound, and that no finite point attains; ``"saddle"``, a stationary point that is no minimum, and
+        where solvers have been seen to end.
     value : str
         F to 20 significant digits.
     x : tuple of str
@@ -71,7 +73,11 @@ class End(NamedTuple):
             return f"neither, F = {self.F:.6g}"
         if self.minimum.kind == "global":
             return "global minimum"
-        name = {"local": "local minimum", "infinity": "towards infinity, where F is", "saddle": "flat saddle"}
+        name: dict[str, str] = {
+            "local": "local minimum",
+            "infinity": "towards infinity, where F is",
+            "saddle": "saddle",
+        }
         return f"{name[self.minimum.kind]} {self.minimum.F:.6g}"
 
 
@@ -143,7 +149,8 @@ def classify(function: TestFunction, x: Sequence[float] | np.ndarray, m: int | N
         return End(F, known[0])
     for minimum in known[1:]:
         distance, scale = F - minimum.F, max(SOLVED, minimum.F)
-        reach = NEAR_INFINITY if minimum.kind in ("infinity", "saddle") else SOLVED
-        if -SOLVED * scale <= distance <= reach * scale:
+        below = NEAR_SADDLE if minimum.kind == "saddle" else SOLVED
+        above = {"local": SOLVED, "infinity": NEAR_INFINITY, "saddle": NEAR_SADDLE}[minimum.kind]
+        if -below * scale <= distance <= above * scale:
             return End(F, minimum)
     return End(F, None)
