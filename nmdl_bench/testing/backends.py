@@ -12,6 +12,7 @@ import numpy as np
 from nmdl_bench.testing.case import Case
 from nmdl_bench.testing.convolutions import check_convolutions, check_transforms
 from nmdl_bench.testing.dense import check_dense
+from nmdl_bench.testing.derivatives import check_derivatives
 from nmdl_bench.testing.errors import host_reals, require
 from nmdl_bench.testing.kernels import check_kernels
 from nmdl_bench.testing.scalars import check_scalars
@@ -52,6 +53,7 @@ def check_backend(xp: Backend) -> None:
             check_convolutions,
             check_transforms,
             check_dense,
+            check_derivatives,
             _freshness,
             _loops,
             _scans,

@@ -166,9 +166,17 @@ _ALL = (
         27, "brown-almost-linear", 10, 10, _all(0.5), **_parts(systems, "almost_linear", "almost_linear"),
         rows=_n, free="n", least=2
     ),
-    TestFunction(28, "discrete-boundary-value", 10, 10, _boundary, **_CUBES, data=systems.boundary_value_data, rows=_n, free="n"),
-    TestFunction(29, "discrete-integral-equation", 10, 10, _boundary, **_CUBES, data=systems.integral_equation_data, rows=_n, free="n"),
-    TestFunction(30, "broyden-tridiagonal", 10, 10, _all(-1.0), **_SQUARES, data=systems.broyden_data, rows=_n, free="n"),
+    TestFunction(
+        28, "discrete-boundary-value", 10, 10, _boundary, **_CUBES, data=systems.boundary_value_data,
+        rows=_n, free="n",
+    ),
+    TestFunction(
+        29, "discrete-integral-equation", 10, 10, _boundary, **_CUBES, data=systems.integral_equation_data,
+        rows=_n, free="n",
+    ),
+    TestFunction(
+        30, "broyden-tridiagonal", 10, 10, _all(-1.0), **_SQUARES, data=systems.broyden_data, rows=_n, free="n"
+    ),
     TestFunction(31, "broyden-banded", 10, 10, _all(-1.0), **_parts(systems, "banded", "banded"), rows=_n, free="n"),
     TestFunction(32, "linear-full-rank", 5, 10, _all(1.0), **_SQUARES, data=systems.full_rank_data, free="nm"),
     TestFunction(33, "linear-rank-1", 5, 10, _all(1.0), **_SQUARES, data=systems.rank_1_data, free="nm"),
