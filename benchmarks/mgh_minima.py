@@ -83,11 +83,13 @@ class Point:
 
 
 def polish(
-    function: TestFunction, n: int, m: int, x: Sequence[float], digits: int = 60, steps: int = 100
+    function: TestFunction, n: int, m: int, x: Sequence[float], digits: int = 60, steps: int = 100, damped: bool = False
 ) -> Point | None:
     """Newton's method on ``grad F = 2 J^T r`` from ``x``; None where it does not converge.
 
-    Where the Hessian is singular at an isolated point, it converges linearly, and ends once F is zero to most digits.
+    Where stationary points form a curve, the Hessian is singular along it: ``damped`` adds ``|g| I``, and keeps the
+    quadratic convergence towards the curve (Yamashita and Fukushima 2001). Where the Hessian is singular at an isolated
+    point, convergence is linear, and ends once F is zero to most digits.
     """
     with mpmath.workdps(digits):
         N = Extended()
@@ -97,9 +99,10 @@ def polish(
             for k in range(1, steps + 1):
                 r, J = function.residual(N, z, *data), function.jacobian(N, z, *data)
                 H = _hessian(function, N, z, r, J, data)
-                # where minimisers are a curve, H is singular along it; the gradient has no part there
-                H = H + np.diag(N.array([tiny**0.5 * np.trace(H)] * n)) * np.eye(n, dtype=int)
-                step = mpmath.lu_solve(mpmath.matrix(H.tolist()), mpmath.matrix((J.T @ r).tolist()))
+                g = J.T @ r
+                weight = max(map(abs, g)) if damped else tiny**0.5 * np.trace(H)
+                H = H + np.diag(N.array([weight] * n)) * np.eye(n, dtype=int)
+                step = mpmath.lu_solve(mpmath.matrix(H.tolist()), mpmath.matrix(g.tolist()))
                 z = z - np.array(list(step), dtype=object)
                 step_norm, size = max(map(abs, step)), max(map(abs, z))
                 if not mpmath.isfinite(step_norm) or size > 10**20:
@@ -167,9 +170,9 @@ def search(function: TestFunction, n: int, m: int, starts: int) -> tuple[list[Po
         seen.append(F)
         if len(lost) >= LOST:
             break
-        point = polish(function, n, m, x)
-        near = point is not None and abs(float(point.F) - F) <= 1e-3 * max(F, 1e-15)
-        if point is None or not near:
+        found = (polish(function, n, m, x, damped=damped) for damped in (False, True))
+        point = next((p for p in found if p is not None and abs(float(p.F) - F) <= 1e-3 * max(F, 1e-15)), None)
+        if point is None:
             lost.append((F, x))
         elif not any(abs(point.F - other.F) <= 1e-30 + 1e-25 * abs(other.F) for other in kept):
             kept.append(point)
