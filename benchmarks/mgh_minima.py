@@ -32,7 +32,7 @@ SIZES: dict[str, tuple[int, ...]] = {
     "chebyquad": (8, 10),
 }
 """Values of n for which minima are kept, beside each function's own: those that the paper prints and are not zero."""
-LOST = 6
+LOST = 4
 """Ends of one function without a minimum, after which the search gives up: the least values come first."""
 BY_FORMULA = ("linear-full-rank", "linear-rank-1", "linear-rank-1-zeros")
 """Functions whose minimum is a ratio known for all sizes."""
@@ -83,7 +83,7 @@ class Point:
 
 
 def polish(
-    function: TestFunction, n: int, m: int, x: Sequence[float], digits: int = 60, steps: int = 100, damped: bool = False
+    function: TestFunction, n: int, m: int, x: Sequence[float], digits: int = 60, steps: int = 40, damped: bool = False
 ) -> Point | None:
     """Newton's method on ``grad F = 2 J^T r`` from ``x``; None where it does not converge.
 
@@ -312,8 +312,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         table[function.number, n, m] = known = entries(function, n, m, given.starts)
         for minimum in known:
             print(f"{function.number:2} {function.name}, n = {n}, m = {m}: {minimum.kind} {minimum.value}", flush=True)
-    if given.write:
-        Path(minima.__file__).write_text(source(dict(sorted(table.items()))), encoding="utf-8")
+        if given.write:
+            Path(minima.__file__).write_text(source(dict(sorted(table.items()))), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -237,7 +237,9 @@ def test_wrong_values_are_named(xp: Any) -> None:
     def twice(xp: Any, x: Any) -> Any:
         return 2 * x
 
-    with pytest.raises(ConfigurationError, match=r"the function twice must return a scalar, not an array of shape \(2,"):
+    with pytest.raises(
+        ConfigurationError, match=r"the function twice must return a scalar, not an array of shape \(2,"
+    ):
         solve(FunctionProblem("p", twice, [1.0, 2.0]), SOLVERS.make("lbfgs"), xp)
     for bad, what in ((lambda xp, x: xp.dot(x, x), "a scalar"), (lambda xp, x: xp.stack([x, x]), "an array of shape")):
         with pytest.raises(ConfigurationError, match=rf"must return a vector \(m,\), not {what}"):

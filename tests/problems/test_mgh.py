@@ -108,7 +108,10 @@ def test_derivatives_by_torch_and_by_differences(name: str) -> None:
         return function.residual(xp, x, *data)
 
     assert off(J, NUMPY.jacobian(on_host, x)) < 1e-5
-    assert off(D, NUMPY.jvp(lambda xp, x: xp.reshape(function.jacobian(xp, x, *data), (-1,)), x, p).reshape(D.shape)) < 1e-5
+    assert (
+        off(D, NUMPY.jvp(lambda xp, x: xp.reshape(function.jacobian(xp, x, *data), (-1,)), x, p).reshape(D.shape))
+        < 1e-5
+    )
 
 
 BY_JAX = ("helical-valley", "gulf", "brown-almost-linear", "chebyquad")
@@ -301,4 +304,10 @@ def test_other_sizes(name: str, sizes: tuple[int, int]) -> None:
     assert objective.jacobian(tape).shape == (m, n)
     assert f == pytest.approx(sum_of_squares(function, problem.start, m) / 2)
     v = np.ones(n)
-    assert off(objective.hessian(tape, v), NUMPY.jvp(lambda xp, x: objective.grad(objective.forward(x)[1]), problem.start, v)) < 1e-6
+    assert (
+        off(
+            objective.hessian(tape, v),
+            NUMPY.jvp(lambda xp, x: objective.grad(objective.forward(x)[1]), problem.start, v),
+        )
+        < 1e-6
+    )
