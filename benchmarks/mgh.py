@@ -1,7 +1,7 @@
 """Which solvers find the minima of the 35 functions of More, Garbow and Hillstrom: ``python -m benchmarks.mgh``.
 
-From the standard starts and from 10 and 100 times as far. Printed are the numbers of functions solved, by start, and each
-miss of our own solvers with where it ended.
+From the standard starts and from 10 and 100 times as far. Printed are the numbers of functions solved, by start, and
+each miss of our own solvers with where it ended.
 """
 
 from __future__ import annotations

@@ -140,8 +140,16 @@ def ends(function: TestFunction, n: int, m: int, starts: int, seed: int = 0) -> 
                 )  # fmt: skip
             except (ValueError, np.linalg.LinAlgError):  # it does not start where a residual is not finite
                 continue
-        found.append((2 * float(end.cost), end.x))
+        if _is_stationary(end.fun, end.jac):
+            found.append((2 * float(end.cost), end.x))
     return sorted(found, key=lambda pair: pair[0])
+
+
+def _is_stationary(r: np.ndarray, J: np.ndarray) -> bool:
+    """Whether the residual is zero, or orthogonal to all columns of the Jacobian, as far as doubles tell."""
+    with np.errstate(all="ignore"):
+        cosines = np.abs(J.T @ r) / (np.linalg.norm(J, axis=0) * np.linalg.norm(r))
+    return bool(r @ r < 1e-15 or np.nanmax(np.append(cosines, 0.0)) < 1e-4)
 
 
 def _starts(function: TestFunction, n: int, starts: int, seed: int) -> Iterator[np.ndarray]:
@@ -179,9 +187,15 @@ def search(function: TestFunction, n: int, m: int, starts: int) -> tuple[list[Po
     return kept, lost
 
 
-def text(value: Any, digits: int = 20) -> str:
-    """A number in ``digits`` digits; what is below 1e-25 is zero up to the rounding of the polish."""
-    return "0" if abs(value) < mpmath.mpf(10) ** -25 else mpmath.nstr(value, digits, strip_zeros=True)
+def text(value: Any, zero: float = 1e-25, digits: int = 20) -> str:
+    """A number in ``digits`` digits; what is below ``zero`` is zero up to the rounding of the polish."""
+    return "0" if abs(value) < zero else mpmath.nstr(value, digits, strip_zeros=True)
+
+
+def words(point: Point) -> tuple[str, tuple[str, ...]]:
+    """Value and variables; where F is zero, so are variables that are far below the others'."""
+    F = text(point.F)
+    return F, tuple(text(x, 1e-15 if F == "0" else 1e-45) for x in point.x)
 
 
 def sizes() -> Iterator[tuple[TestFunction, int, int]]:
@@ -259,7 +273,7 @@ def entries(function: TestFunction, n: int, m: int, starts: int) -> list[Minimum
     points = [point for point in points if not any(mpmath.almosteq(point.F, value, 1e-12) for value in values)]
     points.sort(key=lambda point: point.F)
     known = [
-        Minimum(point.kind if i else "global", text(point.F), tuple(map(text, point.x)))
+        Minimum(point.kind if i else "global", *words(point))
         for i, point in enumerate(points)
     ]
     if function.name == "brown-almost-linear":

@@ -187,7 +187,8 @@ def _run(
     if unfit:
         fitting = [other.name for other in SOLVERS if not mismatch(problem.provides, other.needs)]
         raise ConfigurationError(f"method {method!r}: {unfit}; methods for it: {', '.join(fitting) or 'none'}")
-    if not entry.runs_on(xp.library):
+    # a backend of the user's own is not in the lists, and ours run on any
+    if not entry.runs_on(xp.library) and (isinstance(backend, str) or entry.kind == "peer"):
         raise ConfigurationError(
             f"method {method!r} does not run on {xp.library!r}, but on {', '.join(entry.backends)}"
         )

@@ -13,8 +13,8 @@ from nmdl_bench.testing.errors import require_close
 def check_derivatives(case: Case) -> None:
     """Gradient, ``J v``, ``J^T w``, ``J`` and ``H v`` of functions that use verbs and scalars of the backend.
 
-    The scalar function is ``f(x) = (x.x)^2 / 2 + sum sin x``, the vector function ``r(x) = (x^2, exp x, x.x x)``, written
-    with verbs that donate, so that a backend which differentiates has to keep what they overwrite.
+    The scalar function is ``f(x) = (x.x)^2 / 2 + sum sin x``, the vector function ``r(x) = (x^2, exp x, x.x x)``, with
+    verbs that donate: a backend that differentiates has to keep what they overwrite.
     """
     xp, x, v, w = case.xp, case.draw(4), case.draw(4), case.draw(12)
     xx = x @ x

@@ -148,9 +148,9 @@ def test_objectives_on_stand_ins(name: str) -> None:
 def test_minima_are_the_published_ones(name: str, sizes: tuple[int, int], values: list[float]) -> None:
     known = known_minima(FUNCTIONS[name], *sizes)
     assert known[0].kind == "global"
-    assert known[0].F == pytest.approx(values[0], rel=1e-5, abs=0)  # six digits, some cut off, some rounded
+    assert abs(known[0].F - values[0]) <= 1e-5 * values[0]  # six digits, some cut off, some rounded
     for value in values[1:]:
-        assert any(minimum.F == pytest.approx(value, rel=1e-5) for minimum in known[1:])
+        assert any(pytest.approx(value, rel=1e-5) == minimum.F for minimum in known[1:])
     finite = [minimum.F for minimum in known if minimum.kind == "local"]
     assert all(value > known[0].F for value in finite)
     assert finite == sorted(finite)
@@ -163,18 +163,18 @@ def test_minimisers_have_their_values_in_double_precision(key: tuple[int, int, i
         if minimum.x:
             F = sum_of_squares(function, [float(x) for x in minimum.x], key[2])
             # the point is rounded: residuals of badly scaled functions are not
-            assert F == pytest.approx(minimum.F, rel=1e-9, abs=1e-18), minimum
+            assert pytest.approx(minimum.F, rel=1e-9, abs=1e-18) == F, minimum
 
 
 @pytest.mark.parametrize(
     "name", ["freudenstein-roth", "bard", "meyer", "kowalik-osborne", "penalty-2", "biggs-exp6", "watson"]
 )
-def test_minima_polished_anew_in_thirty_digits(name: str) -> None:
+def test_minima_polished_anew_have_their_twenty_digits(name: str) -> None:
     function = FUNCTIONS[name]
     n, m = function.sizes()
     for minimum in known_minima(function):
         if minimum.x and minimum.kind != "saddle":
-            point = polish(function, n, m, [float(x) for x in minimum.x], digits=34, damped=name == "biggs-exp6")
+            point = polish(function, n, m, [float(x) for x in minimum.x], digits=48, damped=name == "biggs-exp6")
             assert point is not None
             assert point.kind == "local"
             with mpmath.workdps(30):
@@ -218,7 +218,7 @@ def test_starts_by_factor() -> None:
         ("brown-badly-scaled", 999998000003), ("brown-dennis", 7926693.34), ("helical-valley", 2500), ("watson", 30),
         ("meyer", 1.69361e9), ("bard", 41.6817), ("osborne-1", 0.879026), ("osborne-2", 2.09342),
         ("biggs-exp6", 0.77907), ("beale", 14.203125), ("gaussian", 3.88811e-6), ("box", 1031.15),
-        ("kowalik-osborne", 5.31361e-3), ("chebyquad", 3.86176e-2),
+        ("kowalik-osborne", 5.31317e-3), ("chebyquad", 3.86176e-2),
     ],
 )  # fmt: skip
 def test_values_at_the_start(name: str, value: float) -> None:

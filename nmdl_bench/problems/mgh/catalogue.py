@@ -66,7 +66,7 @@ class TestFunction:
         own_m = self.rows(own_n) if self.rows else max(self.m, own_n) if "n" in self.free else self.m
         own_m = own_m if m is None else m
         fits_n = own_n == self.n or ("n" in self.free and own_n >= self.least and own_n % self.step == 0)
-        fits_m = own_m == (self.rows(own_n) if self.rows else self.m) or ("m" in self.free and own_m >= own_n)
+        fits_m = own_m >= own_n if "m" in self.free else own_m == (self.rows(own_n) if self.rows else self.m)
         if not (fits_n and fits_m and max(own_n, own_m if "m" in self.free else 0) <= self.most):
             raise ConfigurationError(
                 f"function {self.name!r} has no n = {own_n}, m = {own_m}; take n = {self.n}, m = {self.m}"
