@@ -18,6 +18,7 @@ import numpy as np
 
 from nmdl_bench.backends.convolution import Convolutions
 from nmdl_bench.backends.dense import Dense
+from nmdl_bench.backends.derivatives import FiniteDifferences
 from nmdl_bench.backends.kernels import Kernels
 from nmdl_bench.contracts import Array, ConfigurationError, Scalar
 
@@ -26,7 +27,7 @@ CONSTANTS = 256
 """How many arrays :meth:`Backend.constant` keeps; the oldest goes first."""
 
 
-class Backend(Kernels, Convolutions, Dense):
+class Backend(Kernels, Convolutions, Dense, FiniteDifferences):
     """One array library on one device in one real precision.
 
     Attributes

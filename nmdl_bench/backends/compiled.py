@@ -12,6 +12,8 @@ from nmdl_bench.contracts import Array, Objective
 
 WHOLE, PART = 2000, 500
 """Samples up to which the full objective is evaluated at once; samples of a part beyond."""
+KEPT = 1024
+"""Compiled functions that are kept; the oldest goes first, since a function of a user's own may never come back."""
 _COMPILED: dict[Any, Callable[..., Any]] = {}
 
 
@@ -36,6 +38,8 @@ def compiled(
     """
     key = (*key, objective.xp.key, type(objective.xp), type(objective), objective.static)
     if key not in _COMPILED:
+        if len(_COMPILED) >= KEPT:
+            _COMPILED.pop(next(iter(_COMPILED)))
         _COMPILED[key] = objective.xp.compile(build(objective.with_arrays(None)), donate=donate)
     return _COMPILED[key]
 

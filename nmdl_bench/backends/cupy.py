@@ -50,7 +50,7 @@ class CupyBackend(EagerControl, ColumnConvolutions, Backend):
         self.s = ArrayScalars(cp, self._const)
         self._bind(cp, "abs", "conj", "cos", "exp", "expm1", "log", "log1p", "max", "reshape", "sin", "sqrt", "stack")
         self._bind(cp, "dot", "sum", "tanh", "where", concat="concatenate", copy="array", total="sum")
-        self._bind(cp, permute_dims="transpose")
+        self._bind(cp, atan="arctan", permute_dims="transpose")
         self._bind(cp.fft, "rfft2", "irfft2")
         self._bind(special, "erf")
         self.linalg, self.linalg_error = cp.linalg, np.linalg.LinAlgError

@@ -14,6 +14,7 @@ from jax import lax
 
 from nmdl_bench.backends.base import Backend
 from nmdl_bench.backends.jax_convolution import JaxConvolutions
+from nmdl_bench.backends.jax_derivatives import JaxDerivatives
 from nmdl_bench.contracts import Array, Scalar, UnavailableError
 
 UNROLLED = 8
@@ -49,7 +50,7 @@ class JaxScalars:
         return a
 
 
-class JaxBackend(JaxConvolutions, Backend):
+class JaxBackend(JaxConvolutions, JaxDerivatives, Backend):
     """JAX on ``"cpu"``, ``"cuda:N"`` or ``"tpu:N"``."""
 
     library: ClassVar[str] = "jax"
@@ -76,7 +77,9 @@ class JaxBackend(JaxConvolutions, Backend):
         self.s = JaxScalars(self.dtype)
         self._peak_before = 0
         self._bind(jnp, "abs", "conj", "cos", "exp", "expm1", "log", "log1p", "max", "permute_dims", "reshape", "sin")
-        self._bind(jnp, "sqrt", "stack", "sum", "tanh", "where", "dot", concat="concatenate", total="sum")
+        self._bind(
+            jnp, "sqrt", "stack", "sum", "tanh", "where", "dot", atan="arctan", concat="concatenate", total="sum"
+        )
         self._bind(jnp.fft, "rfft2", "irfft2")
         self._bind(lax, "cond", "erf", "while_loop")
         self.linalg = jnp.linalg

@@ -15,6 +15,7 @@ class Namespace:
     """
 
     abs: Callable[..., Array]
+    atan: Callable[..., Array]
     concat: Callable[..., Array]
     conj: Callable[..., Array]
     cos: Callable[..., Array]

@@ -28,7 +28,7 @@ class NumpyBackend(HostRecorder, EagerControl, ColumnConvolutions, Backend):
         self.dtype = np.dtype(dtype)
         self.s = FloatScalars()
         self._bind(np, "abs", "conj", "cos", "exp", "expm1", "log", "log1p", "sin", "sqrt", "stack", "tanh", "where")
-        self._bind(np, "max", "sum", concat="concatenate", copy="array")
+        self._bind(np, "max", "sum", atan="arctan", concat="concatenate", copy="array")
         self._bind(np.ndarray, "reshape", permute_dims="transpose")  # np.reshape costs five times as much
         self._bind(np.fft, "rfft2", "irfft2")
         self.linalg, self.linalg_error = np.linalg, np.linalg.LinAlgError

@@ -13,12 +13,13 @@ import torch.nn.functional as F
 from nmdl_bench.backends.base import Backend, EagerControl
 from nmdl_bench.backends.convolution import pooled
 from nmdl_bench.backends.scalars import ArrayScalars, FloatScalars
+from nmdl_bench.backends.torch_derivatives import TorchDerivatives
 from nmdl_bench.contracts import Array, Scalar, UnavailableError
 
 _aten = torch.ops.aten
 
 
-class TorchBackend(EagerControl, Backend):
+class TorchBackend(EagerControl, TorchDerivatives, Backend):
     """PyTorch on ``"cpu"`` or ``"cuda:N"``.
 
     On the CPU scalars are Python floats; on a GPU they are 0-d tensors that stay there.
@@ -36,7 +37,9 @@ class TorchBackend(EagerControl, Backend):
         self.dtype = getattr(torch, dtype)
         self.on_host = self.torch_device.type == "cpu"
         self.s = FloatScalars() if self.on_host else ArrayScalars(torch, self._const)
-        self._bind(torch, "abs", "cos", "erf", "exp", "expm1", "log", "log1p", "reshape", "sin", "sqrt", "stack")
+        self._bind(
+            torch, "abs", "atan", "cos", "erf", "exp", "expm1", "log", "log1p", "reshape", "sin", "sqrt", "stack"
+        )
         self._bind(torch, "tanh", "where", concat="cat", copy="clone", max="amax", permute_dims="permute")
         self._bind(torch, conj="conj_physical")  # torch.conj is a view that only says so
         self._bind(torch.fft, "rfft2", "irfft2")

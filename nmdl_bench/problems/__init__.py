@@ -3,7 +3,8 @@
 Importing this package registers the listed problems; a user's own registers itself the same way, from any file.
 """
 
-from nmdl_bench.problems import supervised
+from nmdl_bench.problems import mgh, supervised
+from nmdl_bench.problems.functions import FunctionProblem, ResidualProblem
 from nmdl_bench.problems.learning import LearningObjective, LearningProblem
 
-__all__ = ["LearningObjective", "LearningProblem", "supervised"]
+__all__ = ["FunctionProblem", "LearningObjective", "LearningProblem", "ResidualProblem", "mgh", "supervised"]

@@ -12,6 +12,7 @@ import numpy as np
 from nmdl_bench.testing.case import Case
 from nmdl_bench.testing.convolutions import check_convolutions, check_transforms
 from nmdl_bench.testing.dense import check_dense
+from nmdl_bench.testing.derivatives import check_derivatives
 from nmdl_bench.testing.errors import host_reals, require
 from nmdl_bench.testing.kernels import check_kernels
 from nmdl_bench.testing.scalars import check_scalars
@@ -52,6 +53,7 @@ def check_backend(xp: Backend) -> None:
             check_convolutions,
             check_transforms,
             check_dense,
+            check_derivatives,
             _freshness,
             _loops,
             _scans,
@@ -92,7 +94,7 @@ def _data(case: Case) -> None:
 def _elementwise(case: Case) -> None:
     xp, a, b = case.xp, case.draw(4, 3), case.draw(4, 3)
     x, y = xp.asarray(a), xp.asarray(b)
-    for name in ("abs", "cos", "exp", "expm1", "sin", "tanh"):
+    for name in ("abs", "atan", "cos", "exp", "expm1", "sin", "tanh"):
         case.equal(name, case.attempt(name, partial(getattr(xp, name), x)), getattr(np, name)(a))
     for name in ("log", "log1p", "sqrt"):
         positive = xp.asarray(np.abs(a) + 0.5)

@@ -8,15 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nmdl_bench.backends.derivatives import DONATED
 from nmdl_bench.backends.numpy import NumpyBackend
 from nmdl_bench.contracts import NmdlError
 from nmdl_bench.testing.trees import leaves, tree_map
-
-DONATED = {
-    "axpy": 2, "aypx": 2, "axpby": 3, "scale": 1, "addmm": 0, "set_row": 0, "put": 0, "set_column": 0,
-    "record": 0, "act_tanh": 0, "act_relu": 0, "act_leaky_relu": 0, "act_softplus": 0, "softmax": 0,
-}  # fmt: skip
-"""The verbs that donate an argument, and which one (the first after ``self`` is 0)."""
 
 
 class DonationError(NmdlError, AssertionError):

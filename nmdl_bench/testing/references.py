@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nmdl_bench.backends import get_backend
+from nmdl_bench.backends.derivatives import DONATED
 from nmdl_bench.contracts import ConfigurationError, Layer, Objective
-from nmdl_bench.testing.poison import DONATED
 from nmdl_bench.testing.trees import flat, tree_map
 
 if TYPE_CHECKING:

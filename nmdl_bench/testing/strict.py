@@ -40,8 +40,8 @@ class StrictBackend(HostRecorder, EagerControl, Backend):
         self.indices = namespace.int32 if self.device == "no_x64" else namespace.int64
         self.s = ArrayScalars(namespace, self._const)
         for name in (
-            "abs", "concat", "conj", "cos", "exp", "expm1", "log", "log1p", "max", "permute_dims", "reshape", "sin",
-            "sqrt", "stack", "sum", "tanh", "where",
+            "abs", "atan", "concat", "conj", "cos", "exp", "expm1", "log", "log1p", "max", "permute_dims", "reshape",
+            "sin", "sqrt", "stack", "sum", "tanh", "where",
         ):  # fmt: skip
             setattr(self, name, getattr(namespace, name))
         self.linalg, self.linalg_error = namespace.linalg, np.linalg.LinAlgError

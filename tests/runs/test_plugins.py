@@ -69,3 +69,48 @@ def test_one_line():
     assert text.endswith("... (test_plugins.py:71)") or "test_plugins.py" in text
     assert len(text) < 360
     assert one_line(ValueError()) == "ValueError: no message"
+
+
+PROBLEM = '''
+"""A problem of one's own: a residual, and that is all."""
+
+from nmdl_bench.contracts import PROBLEMS
+from nmdl_bench.problems import ResidualProblem
+
+
+def residual(xp, x):
+    return xp.stack([10 * (x[1] - x[0] ** 2), 1 - x[0]])
+
+
+@PROBLEMS.register("tests-valley", "Rosenbrock's valley", provides=ResidualProblem.structure)
+def valley(seed: int = 0, x1: float = -1.2) -> ResidualProblem:
+    return ResidualProblem("tests-valley", residual, [x1, 1.0], minimum=0.0)
+'''
+
+
+def test_a_plain_function_is_a_problem_of_an_experiment(tmp_path):
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    from nmdl_bench.runs.store import Store
+
+    (tmp_path / "valley.py").write_text(PROBLEM)
+    (tmp_path / "file.toml").write_text(
+        'name = "valley"\nbackends = ["numpy", "torch"]\nrepeats = 1\n'
+        '[[problems]]\nname = "tests-valley"\noptions = { x1 = -1.5 }\n[[solvers]]\nname = "lbfgs"\n'
+        "[stop]\nmax_iterations = 200\ngtol = 1e-8\n"
+    )
+    program = Path(sys.executable).with_name("nmdl-bench")
+    files = ["--plugin", "valley.py", "--store", "results.sqlite", "--output", "report"]
+    command = [str(program), "run", "file.toml", *files]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with Store.open(tmp_path / "results.sqlite") as store:
+        rows = store.results(store.find_run("valley").run_id)
+    assert [row["library"] for row in rows] == ["numpy", "torch"]
+    for row in rows:
+        status, loss, agrees = row["status"], row["loss"], row["agrees"]
+        assert status == "converged"
+        assert loss < 1e-12
+        assert agrees

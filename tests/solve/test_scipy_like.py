@@ -1,0 +1,150 @@
+"""``minimize`` and ``least_squares``: SciPy's numbers from SciPy's calls on every library, and wrong calls."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import optimize
+
+from nmdl_bench import least_squares, minimize
+from nmdl_bench.contracts import HISTORY_COLUMNS, ConfigurationError, UnknownNameError
+from nmdl_bench.problems.function_objective import FiniteDifferenceWarning
+from nmdl_bench.solve.scipy_like import _pairs
+from nmdl_bench.testing import PoisonBackend
+
+X0 = [-1.2, 1.0]
+
+
+def banana(x: Any) -> Any:
+    return 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
+
+
+def banana_gradient(x: Any) -> Any:
+    return np.array([-400 * x[0] * (x[1] - x[0] ** 2) - 2 * (1 - x[0]), 200 * (x[1] - x[0] ** 2)])
+
+
+def residual(xp: Any, x: Any) -> Any:
+    return xp.stack([10 * (x[1] - x[0] ** 2), 1 - x[0]])
+
+
+def test_the_result_is_scipys() -> None:
+    ours = minimize(banana, X0, jac=banana_gradient, tol=1e-9)
+    theirs = optimize.minimize(banana, X0, jac=banana_gradient, method="L-BFGS-B")
+    assert isinstance(ours, optimize.OptimizeResult)
+    np.testing.assert_allclose(ours.x, theirs.x, atol=1e-5)
+    assert ours.fun == pytest.approx(banana(ours.x), rel=1e-6, abs=1e-25)
+    np.testing.assert_allclose(ours.jac, banana_gradient(ours.x), rtol=1e-12)
+    assert (ours.success, ours.status, ours.message) == (True, 0, "converged: gradient below the tolerance")
+    assert 0 < ours.nit <= ours.njev <= ours.nfev < 100
+    assert ours.nhev == 0
+    assert ours.history.shape[1] == len(HISTORY_COLUMNS)
+    assert not set(theirs) - {"hess_inv"} - set(ours)  # what SciPy's result has, ours has
+
+
+def test_limits_end_a_run() -> None:
+    short = minimize(banana, X0, jac=banana_gradient, maxiter=3)
+    assert (short.success, short.status, short.nit, short.message) == (False, 1, 3, "max_iterations: 3 iterations")
+    few = minimize(banana, X0, jac=banana_gradient, maxfev=5)
+    assert (few.status, few.nfev) == (1, 5)
+    loose = minimize(banana, X0, jac=banana_gradient, tol=1e-1)
+    assert loose.nit < minimize(banana, X0, jac=banana_gradient).nit
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax", PoisonBackend()], ids=str)
+@pytest.mark.filterwarnings("ignore::nmdl_bench.problems.function_objective.FiniteDifferenceWarning")
+def test_functions_of_either_form_on_any_library(backend: Any) -> None:
+    plain = minimize(lambda x: ((x - 3) ** 2).sum(), [0.0, 1.0], backend=backend, method="steepest-descent")
+    with_xp = minimize(
+        lambda xp, x, a: xp.dot(x - a, x - a),
+        [0.0, 1.0],
+        args=([3.0, 3.0],),
+        backend=backend,
+        method="steepest-descent",
+    )
+    for found in (plain, with_xp):
+        assert found.success
+        assert isinstance(found.x, np.ndarray)
+        np.testing.assert_allclose(found.x, [3.0, 3.0], atol=1e-6)
+
+
+def test_float32() -> None:
+    found = minimize(lambda x: ((x - 3) ** 2).sum(), [0.0], backend="torch", dtype="float32")
+    assert found.success
+    assert found.x.dtype == np.float32
+
+
+def test_methods_by_name_with_options() -> None:
+    one, many = (minimize(banana, X0, jac=banana_gradient, options={"memory": m}).nfev for m in (1, 10))
+    assert one != many
+    adam = minimize(banana, X0, jac=banana_gradient, method="adam", options={"step_size": 0.05}, maxiter=50)
+    assert (adam.nit, adam.nfev, adam.status) == (50, 50, 1)
+
+
+def test_least_squares_has_scipys_fields() -> None:
+    ours = least_squares(residual, X0, lambda x: np.array([[-20 * x[0], 10], [-1, 0]]), method="lbfgs", tol=1e-10)
+    theirs = optimize.least_squares(lambda x: [10 * (x[1] - x[0] ** 2), 1 - x[0]], X0)
+    np.testing.assert_allclose(ours.x, theirs.x, atol=1e-6)
+    np.testing.assert_allclose(ours.jac, theirs.jac, atol=1e-4)
+    assert ours.fun.shape == (2,)
+    assert ours.cost == pytest.approx(0.5 * ours.fun @ ours.fun)
+    np.testing.assert_allclose(ours.grad, ours.jac.T @ ours.fun, atol=1e-12)
+    assert ours.optimality == pytest.approx(np.abs(ours.grad).max())
+    assert not set(theirs) - {"active_mask"} - set(ours)
+
+
+def test_data_of_least_squares() -> None:
+    t = np.linspace(0, 1, 20)
+
+    def decay(xp: Any, x: Any, t: Any, y: Any) -> Any:
+        return x[0] * xp.exp(-x[1] * t) - y
+
+    with pytest.warns(FiniteDifferenceWarning):
+        found = least_squares(decay, [1.0, 1.0], args=(t, 2 * np.exp(-3 * t)), method="lbfgs", tol=1e-10)
+    np.testing.assert_allclose(found.x, [2.0, 3.0], atol=1e-5)
+
+
+def test_bounds_in_scipys_forms() -> None:
+    for bounds in ([(0, None), (None, 2)], optimize.Bounds([0, -np.inf], [np.inf, 2])):
+        lower, upper = _pairs(bounds) or ((), ())
+        np.testing.assert_array_equal(lower, [0, -np.inf])
+        np.testing.assert_array_equal(upper, [np.inf, 2])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "sentence"),
+    [
+        (lambda: minimize(lambda x, a: x, [0.0]), ConfigurationError, r"called as fun\(x\), and <lambda>\(x, a\)"),
+        (lambda: minimize(lambda xp: 0.0, [0.0]), ConfigurationError, r"as fun\(xp, x\), and <lambda>\(xp\) cannot"),
+        (lambda: minimize(banana, X0, args=(1,)), ConfigurationError, r"called as fun\(x and 1 args\), and banana\(x:"),
+        (lambda: minimize(banana, X0, hessp=banana), ConfigurationError, r"called as hessp\(x, v\), and banana"),
+        (lambda: minimize(banana, X0, jac=True), ConfigurationError, "jac must be a function, not True"),
+        (lambda: minimize(lambda x: x, [0.0, 1.0]), ConfigurationError, "must return a scalar, not an array of shape"),
+        (lambda: least_squares(banana, X0, method="lbfgs"), ConfigurationError, r"must return a vector \(m,\), not a sca"),
+        (lambda: minimize(banana, X0, method="lbgfs"), UnknownNameError, "did you mean 'lbfgs'"),
+        (lambda: minimize(banana, X0, options={"memry": 3}), UnknownNameError, "did you mean 'memory'"),
+        (lambda: minimize(banana, X0, backend="tourch"), UnknownNameError, "did you mean 'torch'"),
+        (lambda: minimize(banana, X0, method="torch-adam"), ConfigurationError, "does not run on 'numpy', but on torch"),
+        (lambda: minimize(banana, X0, bounds=3), ConfigurationError, "bounds must be a pair"),
+        (lambda: minimize(banana, X0, bounds=[(0, 1)] * 2), ConfigurationError, "method 'lbfgs': .* methods for it: "),
+        (lambda: minimize(banana, X0, maxiter=0), ConfigurationError, "maxiter must be at least 1"),
+        (lambda: minimize(banana, X0, tol=-1.0), ConfigurationError, "tol not negative"),
+        (lambda: minimize(banana, [[1.0]]), ConfigurationError, "x0 of problem 'banana' must be a vector"),
+    ],
+)  # fmt: skip
+def test_wrong_calls(call: Any, error: type[Exception], sentence: str) -> None:
+    with pytest.raises(error, match=sentence):
+        call()
+
+
+def test_the_package_alone_imports_nothing_heavy() -> None:
+    heavy = {"torch", "jax", "cupy", "matplotlib", "pandas", "scipy", "numpy"}
+    code = f"import sys, nmdl_bench; print(sorted({heavy!r} & set(sys.modules)), callable(nmdl_bench.minimize))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert found.strip() == "[] True"
+    code = "import sys; from nmdl_bench import minimize; print(sorted({'torch', 'jax', 'matplotlib', 'pandas'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert found.strip() == "[]"
