@@ -92,7 +92,7 @@ class FISTA:
 
     restart: str = "gradient"
     growth: float = 2.0
-    shrink: float = 0.5
+    shrink: float = 0.25
     max_trials: int = 60
 
     batch_size: ClassVar[None] = None
