@@ -27,5 +27,5 @@ def total(objective: Objective, x: Array, f: Scalar) -> Scalar:
 
 
 def prox(objective: Objective, v: Array, t: Scalar) -> Array:
-    """``prox_{t h}(v)`` of the part ``h``, ``v`` itself where there is none; with t = 0 the projection onto its domain."""
+    """``prox_{t h}(v)``, or ``v`` itself where there is no ``h``; with t = 0 the projection onto its domain."""
     return objective.prox(v, t) if is_composite(objective) else v  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
 """Data sets, drawn or read on the host as NumPy arrays, split in three parts and standardised by the training part.
 
-Nothing is downloaded: data sets come from formulas (``synthetic``), from installed packages (``packaged``, ``tables``), or from
-files in a folder that the user names (``files``). A data set of one's own is made by :func:`from_arrays`.
+Nothing is downloaded: data sets come from formulas (``synthetic``), from installed packages (``packaged``, ``tables``),
+or from files in a folder that the user names (``files``). A data set of one's own is made by :func:`from_arrays`.
 """
 
 from __future__ import annotations

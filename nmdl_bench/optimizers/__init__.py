@@ -14,4 +14,15 @@ from nmdl_bench.optimizers.proximal_gradient import ProximalGradient
 from nmdl_bench.optimizers.sgd import SGD
 from nmdl_bench.optimizers.steepest_descent import SteepestDescent
 
-__all__ = ["FISTA", "IPALM", "LBFGS", "SGD", "Adam", "Nesterov", "ProjectedGradient", "ProjectedLBFGS", "ProximalGradient", "SteepestDescent"]
+__all__ = [
+    "FISTA",
+    "IPALM",
+    "LBFGS",
+    "SGD",
+    "Adam",
+    "Nesterov",
+    "ProjectedGradient",
+    "ProjectedLBFGS",
+    "ProximalGradient",
+    "SteepestDescent",
+]

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class Blocks(NamedTuple):
     """``owner`` (n,) numbers each element's block; the next trial moves block ``i``.
 
-    ``x_old`` holds each block as it was before its last step, ``L`` (blocks,) their Lipschitz estimates; ``beta`` is the
-    inertia, ``shrink`` what an estimate is multiplied by after a step.
+    ``x_old`` holds each block as it was before its last step, ``L`` (blocks,) their Lipschitz estimates; ``beta`` is
+    the inertia, ``shrink`` what an estimate is multiplied by after a step.
     """
 
     owner: Array
@@ -65,9 +65,7 @@ class Alternation:
         c = s.where(step.k + 1 < self.blocks, s.const(0.0), beta)  # a block that has not moved has no inertia
         last = xp.where(self._mine(xp, memory, i), step.x_new - x_old, xp.zeros(x_old.shape))
         L = xp.dot(xp.one_hot(i, self.blocks), Ls)
-        return Next(
-            xp.add_scaled(step.x_new, c, last), s.not_(c > 0), L, Blocks(owner, x_old, Ls, i, beta, shrink)
-        )
+        return Next(xp.add_scaled(step.x_new, c, last), s.not_(c > 0), L, Blocks(owner, x_old, Ls, i, beta, shrink))
 
     def reset(self, xp: Backend, memory: Blocks) -> Blocks:
         return memory
@@ -101,9 +99,9 @@ class IPALM:
 
     Notes
     -----
-    The prox gives ``F(x^+) <= F(x) + L beta^2/2 |x - x^old|^2 - L/2 |x^+ - x|^2`` where ``f`` is convex in the block, as
-    in factorisations, and so does twice the middle term in general: ``F + sum_i L_i/2 |x_i - x_i^old|^2`` falls where no
-    L grows by more than ``1/beta^2``, for ``beta < 1``, and in general for ``beta < 0.7``.
+    The prox gives ``F(x^+) <= F(x) + L beta^2/2 |x - x^old|^2 - L/2 |x^+ - x|^2`` where ``f`` is convex in the block,
+    as in factorisations; else the middle term doubles. So ``F + sum_i L_i/2 |x_i - x_i^old|^2`` falls for ``beta < 1``,
+    and else for ``beta < 0.7``, where no L grows by more than ``1/beta^2`` or ``1/(2 beta^2)`` from step to step.
     """
 
     inertia: float = 0.4

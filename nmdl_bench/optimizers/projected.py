@@ -1,6 +1,6 @@
 """The one step of projected methods for bounds: a trial on the projected arc, its acceptance, and the next direction.
 
-With ``P`` the projection onto the bounds, the arc ``x(t) = P(x + t d)`` is followed backwards from the first trial until::
+With ``P`` the projection onto the bounds, the arc ``x(t) = P(x + t d)`` is followed back from the first trial until::
 
     f(x(t)) <= f_ref + c1 g.(x(t) - x)
 

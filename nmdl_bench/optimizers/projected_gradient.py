@@ -35,7 +35,9 @@ class SpectralGradient:
         return Turn(memory, -g_new, s.where(bent > 0, spectral, step.t * 2.0), step.counts)
 
 
-@SOLVERS.register("projected-gradient", "projected gradient method for bounds, by Armijo's rule or spectral", kind="ours")
+@SOLVERS.register(
+    "projected-gradient", "projected gradient method for bounds, by Armijo's rule or spectral", kind="ours"
+)
 @dataclass(frozen=True)
 class ProjectedGradient:
     """``x_{k+1} = P(x_k - t_k g_k)`` with ``t_k`` by Armijo's rule along the arc (Bertsekas 1976).

@@ -41,8 +41,7 @@ def _listed(name: str, summary: str, provides: tuple[str, ...], requires: tuple[
         def make(**options: Any) -> CompositeProblem:
             chosen = {option: value for option, value in options.items() if value != parameters[option].default}
             smooth, h = build(**options)
-            minimum = reference_minimum(name, chosen)
-            return CompositeProblem(name, summary, smooth, h, smooth.tau, smooth.minimum if minimum is None else minimum)
+            return CompositeProblem(name, summary, smooth, h, smooth.tau, reference_minimum(name, chosen))
 
         return build
 
@@ -122,9 +121,7 @@ def _sparse_recovery(
 
 # ------------------------------------------------------------------------------------------------------------- bounds
 @_listed("nonnegative-least-squares", "digits' indicators by non-negative weights (convex)", _BOUNDED, _SKLEARN)
-def _nonnegative_least_squares(
-    alpha: float = 1e-4, n: int | None = None, tau: float = 0.1, seed: int = 0
-) -> Any:
+def _nonnegative_least_squares(alpha: float = 1e-4, n: int | None = None, tau: float = 0.1, seed: int = 0) -> Any:
     """Lawson and Hanson (1974), chapter 23, for ten right-hand sides, with a little of Tikhonov's term."""
     return _between(_linear(load("digits", seed=seed, n=n), "least-squares", alpha, seed, tau), 0.0, inf)
 
