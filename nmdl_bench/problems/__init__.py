@@ -3,8 +3,20 @@
 Importing this package registers the listed problems; a user's own registers itself the same way, from any file.
 """
 
-from nmdl_bench.problems import mgh, supervised
+from nmdl_bench.problems import convex, mgh, supervised
+from nmdl_bench.problems.composite import BoundedObjective, CompositeObjective, CompositeProblem
 from nmdl_bench.problems.functions import FunctionProblem, ResidualProblem
 from nmdl_bench.problems.learning import LearningObjective, LearningProblem
 
-__all__ = ["FunctionProblem", "LearningObjective", "LearningProblem", "ResidualProblem", "mgh", "supervised"]
+__all__ = [
+    "BoundedObjective",
+    "CompositeObjective",
+    "CompositeProblem",
+    "FunctionProblem",
+    "LearningObjective",
+    "LearningProblem",
+    "ResidualProblem",
+    "convex",
+    "mgh",
+    "supervised",
+]
