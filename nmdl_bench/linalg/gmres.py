@@ -202,5 +202,5 @@ def gmres(
         raise ConfigurationError(f"restart must be at least 1, not {restart!r}")
     restart = min(restart, b.shape[0])
     start = gmres_init(xp, A, b, restart, M, x0, rtol, atol, max_iterations)
-    seen = None if watch is None else lambda state: gmres_iterate(xp, state)
-    return iterate(xp, start, partial(gmres_step, xp, A, M, b), max_iterations, record, watch, seen)
+    step = partial(gmres_step, xp, A, M, b)
+    return iterate(xp, start, step, max_iterations, record, watch, watched=lambda state: gmres_iterate(xp, state))

@@ -73,6 +73,7 @@ def iterate(
     record: bool = False,
     watch: Callable[[Array], Scalar] | None = None,
     finish: Callable[[Any], Array] | None = None,
+    watched: Callable[[Any], Array] | None = None,
 ) -> Solution:
     """Step from ``start`` until the state says why not, or ``max_iterations`` are used up.
 
@@ -92,31 +93,48 @@ def iterate(
         A scalar of each iterate, such as its error where the truth is known; recorded in the history's last column.
     finish : callable, optional
         Makes the iterate of a state; by default its ``x``.
+    watched : callable, optional
+        Makes what is watched of a state, where that is not the iterate.
 
     Raises
     ------
     ConfigurationError
         ``max_iterations`` is negative.
     """
+    return run(xp, start, step, max_iterations, record, watch, finish, watched)[0]
+
+
+def run(
+    xp: Backend,
+    start: Any,
+    step: Callable[[Any], Any],
+    max_iterations: int,
+    record: bool = False,
+    watch: Callable[[Array], Scalar] | None = None,
+    finish: Callable[[Any], Array] | None = None,
+    watched: Callable[[Any], Array] | None = None,
+) -> tuple[Solution, Any]:
+    """:func:`iterate`, and the last state."""
     if max_iterations < 0:
         raise ConfigurationError(f"max_iterations must not be negative, not {max_iterations!r}")
     s, record = xp.s, record or watch is not None
     made = finish or (lambda state: state.x)
+    shown = watched or made
     nothing = s.const(float("nan"))
 
     def noted(state: Any, table: Any) -> _Run:
         if record:
-            seen = nothing if watch is None else watch(made(state))
+            seen = nothing if watch is None else watch(shown(state))
             table = xp.record(table, state.k, (state.r_norm, state.s_norm, seen))
         return _Run(state, table)
 
-    def going(run: _Run) -> Any:
-        return s.and_(run.state.why == GOING, run.state.k < max_iterations)
+    def going(at: _Run) -> Any:
+        return s.and_(at.state.why == GOING, at.state.k < max_iterations)
 
-    run = noted(start, xp.recorder(max_iterations + 1, len(HISTORY)) if record else ())
-    last = xp.while_loop(going, lambda run: noted(step(run.state), run.table), run)
+    first = noted(start, xp.recorder(max_iterations + 1, len(HISTORY)) if record else ())
+    last = xp.while_loop(going, lambda at: noted(step(at.state), at.table), first)
     state = last.state
-    return Solution(made(state), state.k, state.why, state.r_norm, state.s_norm, last.table)
+    return Solution(made(state), state.k, state.why, state.r_norm, state.s_norm, last.table), state
 
 
 def history_of(xp: Backend, solution: Solution) -> np.ndarray:
