@@ -67,6 +67,16 @@ def test_backends_agree(name: str, xp: Backend) -> None:
     assert (history.shape, why) == ((5, 3), why_numpy)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("xp", numerical_backends("float32"), ids=lambda xp: xp.library)
+@pytest.mark.parametrize("name", ALL)
+def test_single_precision(name: str, xp: Backend) -> None:
+    x, history, _ = run(name, xp)
+    x_numpy, history_numpy, _ = on_numpy(name)
+    np.testing.assert_allclose(x, x_numpy, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(history, history_numpy, rtol=1e-2, atol=1e-3)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_histories_watch_the_iterates(name: str) -> None:
     x, history, _ = on_numpy(name)
