@@ -3,10 +3,11 @@
 Importing this package registers the listed problems; a user's own registers itself the same way, from any file.
 """
 
-from nmdl_bench.problems import convex, mgh, supervised
+from nmdl_bench.problems import convex, ill_posed, mgh, supervised
 from nmdl_bench.problems.composite import BoundedObjective, CompositeObjective, CompositeProblem
 from nmdl_bench.problems.functions import FunctionProblem, ResidualProblem
 from nmdl_bench.problems.learning import LearningObjective, LearningProblem
+from nmdl_bench.problems.linear import LinearObjective, LinearProblem
 
 __all__ = [
     "BoundedObjective",
@@ -15,8 +16,11 @@ __all__ = [
     "FunctionProblem",
     "LearningObjective",
     "LearningProblem",
+    "LinearObjective",
+    "LinearProblem",
     "ResidualProblem",
     "convex",
+    "ill_posed",
     "mgh",
     "supervised",
 ]
