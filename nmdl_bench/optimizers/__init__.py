@@ -8,5 +8,6 @@ from nmdl_bench.optimizers.lbfgs import LBFGS
 from nmdl_bench.optimizers.nesterov import Nesterov
 from nmdl_bench.optimizers.sgd import SGD
 from nmdl_bench.optimizers.steepest_descent import SteepestDescent
+from nmdl_bench.optimizers.varpro import VarPro
 
-__all__ = ["LBFGS", "SGD", "Adam", "Nesterov", "SteepestDescent"]
+__all__ = ["LBFGS", "SGD", "Adam", "Nesterov", "SteepestDescent", "VarPro"]

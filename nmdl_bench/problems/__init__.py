@@ -3,7 +3,7 @@
 Importing this package registers the listed problems; a user's own registers itself the same way, from any file.
 """
 
-from nmdl_bench.problems import supervised
+from nmdl_bench.problems import single_layer, supervised
 from nmdl_bench.problems.learning import LearningObjective, LearningProblem
 
-__all__ = ["LearningObjective", "LearningProblem", "supervised"]
+__all__ = ["LearningObjective", "LearningProblem", "single_layer", "supervised"]
