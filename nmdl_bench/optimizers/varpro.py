@@ -42,7 +42,7 @@ class TruncatedNewton:
     """
 
     matrix: str = "gauss_newton"
-    rtol: float = 0.01
+    rtol: float = 0.1
     max_cg: int = 50
     from_tape: ClassVar[bool] = True
 
@@ -160,7 +160,7 @@ class VarPro:
 
     direction: str = "gauss-newton"
     jacobian: str = "kaufman"
-    rtol: float = 0.01
+    rtol: float = 0.1
     max_cg: int = 50
     c1: float = 1e-4
     max_trials: int = 40
