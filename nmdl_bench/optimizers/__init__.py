@@ -4,10 +4,33 @@ Importing this package registers them; a user's own registers itself the same wa
 """
 
 from nmdl_bench.optimizers.adam import Adam
+from nmdl_bench.optimizers.gauss_newton import GaussNewton
+from nmdl_bench.optimizers.gltr import NewtonGLTR
 from nmdl_bench.optimizers.lbfgs import LBFGS
+from nmdl_bench.optimizers.levenberg_marquardt import LevenbergMarquardt
+from nmdl_bench.optimizers.levenberg_marquardt_cg import LevenbergMarquardtCG
 from nmdl_bench.optimizers.nesterov import Nesterov
+from nmdl_bench.optimizers.newton_cg import GaussNewtonCG, NewtonCG
 from nmdl_bench.optimizers.sgd import SGD
 from nmdl_bench.optimizers.steepest_descent import SteepestDescent
+from nmdl_bench.optimizers.steihaug import NewtonTR
+from nmdl_bench.optimizers.subsampled import SubsampledGaussNewtonCG, SubsampledNewtonCG
 from nmdl_bench.optimizers.varpro import VarPro
 
-__all__ = ["LBFGS", "SGD", "Adam", "Nesterov", "SteepestDescent", "VarPro"]
+__all__ = [
+    "LBFGS",
+    "SGD",
+    "Adam",
+    "GaussNewton",
+    "GaussNewtonCG",
+    "LevenbergMarquardt",
+    "LevenbergMarquardtCG",
+    "Nesterov",
+    "NewtonCG",
+    "NewtonGLTR",
+    "NewtonTR",
+    "SteepestDescent",
+    "SubsampledGaussNewtonCG",
+    "SubsampledNewtonCG",
+    "VarPro",
+]

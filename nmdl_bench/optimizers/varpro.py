@@ -1,87 +1,29 @@
-"""Variable projection: any line-search method on the reduced objective, with the whole ``x`` in its state."""
+"""Variable projection: a method of this package on the reduced objective, with the whole ``x`` in its state."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 from nmdl_bench.backends.compiled import Evaluation
-from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Counts, Objective, Scalar, unknown
-from nmdl_bench.optimizers.descent import DescentState, Direction, Step, Turn, line_search_init, line_search_step
-from nmdl_bench.optimizers.lbfgs import CompactInverse
-from nmdl_bench.optimizers.line_search import Armijo, StrongWolfe
+from nmdl_bench.contracts import SOLVERS, Array, Counts, Objective, Optimizer, Scalar, State, unknown
+from nmdl_bench.optimizers.lbfgs import LBFGS
+from nmdl_bench.optimizers.levenberg_marquardt import LevenbergMarquardt
+from nmdl_bench.optimizers.newton_cg import GaussNewtonCG, NewtonCG
 from nmdl_bench.optimizers.reduced import JACOBIANS, Reduced, ReducedTape
-from nmdl_bench.optimizers.steepest_descent import Gradient
+from nmdl_bench.optimizers.steepest_descent import SteepestDescent
+from nmdl_bench.optimizers.steihaug import NewtonTR
 
-if TYPE_CHECKING:
-    from nmdl_bench.backends.base import Backend
-
-DIRECTIONS = ("gauss-newton", "newton", "lbfgs", "gradient")
-C2 = 0.9
-"""Constant of the curvature condition where the search is strong Wolfe's, with L-BFGS."""
-
-
-class CurvatureState(NamedTuple):
-    """Conjugate gradients for ``B d = -g``: ``d``, residual ``r``, direction ``p``, ``rho = |r|^2``; steps so far."""
-
-    d: Array
-    r: Array
-    p: Array
-    rho: Scalar
-    k: Any
-    going: Any
-
-
-@dataclass(frozen=True)
-class TruncatedNewton:
-    """``d`` from ``B d = -g`` by conjugate gradients, ``B`` the Gauss-Newton matrix or the Hessian.
-
-    They end once the residual is ``rtol |g|``, after ``max_cg`` steps, or where a direction has no positive curvature;
-    if that is the first one, ``d = -g`` (Nocedal and Wright 2006, algorithm 7.1). The memory is ``rtol``.
-    """
-
-    matrix: str = "gauss_newton"
-    rtol: float = 0.1
-    max_cg: int = 50
-    from_tape: ClassVar[bool] = True
-
-    def init(self, xp: Backend, x: Array) -> Scalar:
-        return xp.s.const(self.rtol)
-
-    def update(self, objective: Objective, memory: Scalar, step: Step) -> Turn:
-        xp, s, g = objective.xp, objective.xp.s, step.g_new
-        product = getattr(objective, self.matrix)
-        gg = xp.dot(g, g)
-        limit = memory * memory * gg
-
-        def going(state: CurvatureState) -> Any:
-            return s.and_(state.going, state.rho > limit, state.k < self.max_cg)
-
-        def body(state: CurvatureState) -> CurvatureState:
-            Bp = product(step.tape, state.p)
-            curvature = xp.dot(state.p, Bp)
-            return xp.cond(curvature > xp.eps * xp.dot(state.p, state.p), advance, stop, state, Bp, curvature)
-
-        def advance(state: CurvatureState, Bp: Array, curvature: Scalar) -> CurvatureState:
-            d, r, p, rho, k, on = state
-            t = s.div(rho, curvature)
-            d, r = xp.axpy(t, p, d), xp.axpy(-t, Bp, r)
-            rho_new = xp.dot(r, r)
-            return CurvatureState(d, r, xp.aypx(s.div(rho_new, rho), r, p), rho_new, k + 1, on)
-
-        def stop(state: CurvatureState, Bp: Array, curvature: Scalar) -> CurvatureState:
-            d = xp.cond(state.k > 0, lambda d, g: d, lambda d, g: -g, state.d, g)
-            return state._replace(d=d, k=state.k + 1, going=s.int(0) > 0)
-
-        start = CurvatureState(xp.zeros(tuple(g.shape)), -g, -g, gg, s.int(0), s.int(0) == 0)
-        last = xp.while_loop(going, body, start)
-        counts = step.counts
-        if self.matrix == "hessian":
-            counts = counts._replace(hessian=counts.hessian + last.k)
-        else:
-            counts = counts._replace(jvp=counts.jvp + last.k, vjp=counts.vjp + last.k)
-        return Turn(memory, last.d, s.const(1.0), counts)
+METHODS: dict[str, Any] = {
+    "gauss-newton-cg": GaussNewtonCG,
+    "newton-cg": NewtonCG,
+    "newton-tr": NewtonTR,
+    "levenberg-marquardt": LevenbergMarquardt,
+    "lbfgs": LBFGS,
+    "steepest-descent": SteepestDescent,
+}
+"""What minimises the reduced objective: methods whose step has exactly one forward, outside of branches and loops."""
 
 
 class VarProState(NamedTuple):
@@ -94,7 +36,7 @@ class VarProState(NamedTuple):
     x: Array
     g_norm: Scalar
     products: Any
-    inner: DescentState
+    inner: State
 
     @property
     def f(self) -> Scalar:
@@ -110,12 +52,12 @@ class VarProState(NamedTuple):
 
     @property
     def counts(self) -> Counts:
-        counts = self.inner.counts
+        counts: Counts = self.inner.counts
         return counts._replace(hessian=counts.hessian + self.products)
 
 
 class _Watched:
-    """A reduced objective that keeps the tapes of its forwards: one a step, outside of all branches and loops."""
+    """A reduced objective that keeps the tape of its forward, of which there is one a step."""
 
     def __init__(self, reduced: Any) -> None:
         self.reduced = reduced
@@ -143,64 +85,42 @@ class VarPro:
 
     Parameters
     ----------
-    direction : str
-        For ``theta``: ``"gauss-newton"`` or ``"newton"`` (exact Hessian) by truncated conjugate gradients, ``"lbfgs"``
-        (10 pairs), or ``"gradient"``: steepest descent.
+    method : str
+        For ``theta``, a name in :data:`METHODS`; it has its own defaults but for what follows.
     jacobian : str
         ``"kaufman"`` or ``"golub-pereyra"``; see :class:`~nmdl_bench.optimizers.reduced.Reduced`.
-    rtol : float
-        Residual at which conjugate gradients end, relative to the gradient.
-    max_cg : int
-        Conjugate gradient steps at most.
-    c1 : float
-        Armijo's constant, in (0, 1).
-    max_trials : int
-        Trials a search.
+    eta_max, max_cg
+        Largest tolerance and number of products of conjugate gradients, where the method has them.
     """
 
-    direction: str = "gauss-newton"
+    method: str = "gauss-newton-cg"
     jacobian: str = "kaufman"
-    rtol: float = 0.1
-    max_cg: int = 50
-    c1: float = 1e-4
-    max_trials: int = 40
+    eta_max: float = 0.5
+    max_cg: int = 250
 
     batch_size: ClassVar[None] = None
     takes_batches: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ("separable",)
 
     def __post_init__(self) -> None:
-        if self.direction not in DIRECTIONS:
-            raise unknown("direction of variable projection", self.direction, DIRECTIONS)
+        if self.method not in METHODS:
+            raise unknown("method for variable projection", self.method, METHODS)
         if self.jacobian not in JACOBIANS:
             raise unknown("Jacobian of variable projection", self.jacobian, JACOBIANS)
-        if not 0 < self.rtol < 1:
-            raise ConfigurationError(f"rtol must lie in (0, 1), not {self.rtol!r}")
-        if self.max_cg < 1:
-            raise ConfigurationError(f"max_cg must be at least 1, not {self.max_cg!r}")
-        _ = self._search
+        GaussNewtonCG(self.eta_max, max_cg=self.max_cg)  # says what is wrong, whatever the method
+        _ = self._method
 
     @cached_property
-    def _search(self) -> Armijo | StrongWolfe:
-        if self.direction == "lbfgs":
-            return StrongWolfe(self.c1, C2, self.max_trials)
-        return Armijo(self.c1, self.max_trials)
-
-    @cached_property
-    def _direction(self) -> Direction:
-        if self.direction == "lbfgs":
-            return CompactInverse(10)
-        if self.direction == "gradient":
-            return Gradient()
-        matrix = {"gauss-newton": "gauss_newton", "newton": "hessian"}[self.direction]
-        return TruncatedNewton(matrix, self.rtol, self.max_cg)
+    def _method(self) -> Optimizer:
+        make = METHODS[self.method]
+        known = [field.name for field in fields(make)]
+        return make(**{name: getattr(self, name) for name in ("eta_max", "max_cg") if name in known})
 
     def init(self, objective: Objective, x: Array, batch: Array | None = None) -> VarProState:
         s = objective.xp.s
         reduced = Reduced.of(objective, x, self.jacobian)
         watched = _Watched(Evaluation(cast(Objective, reduced)))
-        theta = x[: reduced.parts.split]
-        inner = line_search_init(cast(Objective, watched), theta, self._search, self._direction)
+        inner = self._method.init(cast(Objective, watched), x[: reduced.parts.split])
         (tape,) = watched.tapes
         g_norm = s.maximum(inner.g_norm, tape.found.g_norm)
         return VarProState(reduced.full(tape), g_norm, tape.found.products, inner)
@@ -209,7 +129,7 @@ class VarPro:
         xp, s = objective.xp, objective.xp.s
         reduced, before = Reduced.of(objective, state.x, self.jacobian), state.inner.k
         watched = _Watched(reduced)
-        inner = line_search_step(cast(Objective, watched), state.inner, self._search, self._direction)
+        inner = self._method.step(cast(Objective, watched), state.inner)
         (tape,) = watched.tapes
         moved = inner.k > before
         x = xp.cond(moved, lambda x: reduced.full(tape), lambda x: x, state.x)

@@ -92,8 +92,8 @@ def run(settings: SingleLayer, tick: Tick = silent) -> Study:
                  "objective": result.loss, **{k.removeprefix("accuracy_"): v for k, v in result.metrics.items()}}
             )  # fmt: skip
     passes = (
-        "A pass is a forward with its gradient, a product with a Hessian or Jacobian, or one of the Newton iteration for "
-        "the classifier's weights, which leaves the hidden layer alone."
+        "A pass is a forward with its gradient, a product with a Hessian or Jacobian, or one of the iteration for the "
+        "classifier's weights, which leaves the hidden layer alone."
     )
     captions = (
         f"Training objective of a network with {settings.width} hidden features on {settings.train:,} points in five "
