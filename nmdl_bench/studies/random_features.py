@@ -53,27 +53,28 @@ def run(settings: RandomFeatures, tick: Tick = silent) -> Study:
         s = np.linalg.svd(Z, compute_uv=False)
         W = eliminate(xp, loss, Z, data.train.C, settings.alpha, np.zeros((Z.shape[1], 1))).W
         fit = (mapped_points(layer, x, grid) @ W)[:, 0]
-        error = np.abs(fit - truth)
+        error = fit - truth
         spectra.append(
             band(
-                "singular values of the features", name, np.arange(1, len(s) + 1), s, x_label="$i$",
-                y_label=r"$\sigma_i$", log=True,
+                "singular values of the features", name, np.arange(len(s)), np.maximum(s, s[0] * 1e-17),
+                x_label="$i$, from 0", y_label=r"$\sigma_i$", log=True,
             )
         )  # fmt: skip
         maps.append(_map(name, "value", axis, fit))
-        errors.append(_map(name, "error", axis, error))
+        errors.append(_map(name, f"error {name}", axis, error))
         facts.append(
             {"activation": name, "condition of the features": s[0] / s[-1], "norm of the weights": np.linalg.norm(W),
              "root mean square on the samples": np.sqrt(np.mean((Z @ W - data.train.C) ** 2)),
-             "root mean square on the map": np.sqrt(np.mean(error**2)), "largest error": error.max()}
+             "root mean square on the map": np.sqrt(np.mean(error**2)), "largest error": np.abs(error).max()}
         )  # fmt: skip
     told = f"{settings.width} random features s(Y K + b) of {settings.samples} points uniform on [-3, 3]^2"
     captions = (
         f"Singular values of {told}, and of the constant that the bias weighs. The smoother the activation, the faster "
-        "they fall, and the more the weights depend on their regulariser.",
+        "they fall, and the more the weights depend on their regulariser. Rectifiers that are active everywhere, or "
+        "nowhere, on the square are linear or zero there, which leaves singular values of rounding errors.",
         f"MATLAB's peaks function, and what {told} fit to it: linear least squares for the last layer's weights alone, "
         f"with {settings.alpha:g}/2 times their square norm.",
-        "Modulus of the error of these fits, on a logarithmic scale common to all.",
+        "Fit less truth; each on a scale of its own.",
     )
     pictures = [
         Picture("singular-values", "bands", "Singular values of random features", captions[0], joined(spectra)),
