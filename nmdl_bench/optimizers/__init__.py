@@ -24,6 +24,7 @@ from nmdl_bench.optimizers.sgd import SGD
 from nmdl_bench.optimizers.steepest_descent import SteepestDescent
 from nmdl_bench.optimizers.steihaug import NewtonTR
 from nmdl_bench.optimizers.subsampled import SubsampledGaussNewtonCG, SubsampledNewtonCG
+from nmdl_bench.optimizers.varpro import VarPro
 
 __all__ = [
     "BFGS",
@@ -49,4 +50,5 @@ __all__ = [
     "SteepestDescent",
     "SubsampledGaussNewtonCG",
     "SubsampledNewtonCG",
+    "VarPro",
 ]

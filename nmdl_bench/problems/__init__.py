@@ -3,7 +3,7 @@
 Importing this package registers the listed problems; a user's own registers itself the same way, from any file.
 """
 
-from nmdl_bench.problems import convex, ill_posed, mgh, supervised
+from nmdl_bench.problems import convex, ill_posed, mgh, single_layer, supervised
 from nmdl_bench.problems.composite import BoundedObjective, CompositeObjective, CompositeProblem
 from nmdl_bench.problems.functions import FunctionProblem, ResidualProblem
 from nmdl_bench.problems.learning import LearningObjective, LearningProblem
@@ -22,5 +22,6 @@ __all__ = [
     "convex",
     "ill_posed",
     "mgh",
+    "single_layer",
     "supervised",
 ]

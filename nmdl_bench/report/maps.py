@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from nmdl_bench.report import style
 from nmdl_bench.report.grid import Grid, colour_bar
@@ -59,11 +59,14 @@ def draw_maps(data: pd.DataFrame, width: Width = "text") -> Figure:
             style.x_label(axes, str(here.x_label.iloc[0]), grid.panel_height)
         if column == 0 or data.y_label.nunique() > 1:
             style.y_label(axes, str(here.y_label.iloc[0]), grid.panel_width, 0.32)
-        bar = colour_bar(figure, axes, ScalarMappable(norm, "viridis"), str(here.v_label.iloc[0]))
+        # a norm of its own: bars that share one reset one another's labels
+        own = type(norm)(norm.vmin, norm.vmax)
+        bar = colour_bar(figure, axes, ScalarMappable(own, "viridis"), str(here.v_label.iloc[0]))
         if isinstance(norm, LogNorm):
             low, high = levels[0], levels[-1]
-            labels = [v for v in style.log_labels(low, high) if low <= v <= high]
-            bar.yaxis.set_major_locator(FixedLocator(labels))
+            ticks = style.log_ticks(low, high)
+            bar.yaxis.set_major_locator(FixedLocator([v for v, _ in ticks]))
+            bar.yaxis.set_major_formatter(FixedFormatter([text for _, text in ticks]))
             bar.yaxis.set_minor_locator(NullLocator())
             bar.tick_params(which="minor", length=0)
     return figure

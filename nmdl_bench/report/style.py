@@ -212,10 +212,9 @@ def log_axis(axes: Axes, which: Literal["x", "y"], low: float, high: float, star
     (axes.set_xlim if which == "x" else axes.set_ylim)(low, high)
     axis = axes.xaxis if which == "x" else axes.yaxis
     first = low if start is None else start
-    labelled = log_labels(first, high)
-    plain = first > 0.0009 and high < 20_000
     zero = [] if start is None else [(low, "0")]
-    ticks = [*zero, *((v, _log_label(v, plain)) for v in labelled)]
+    ticks = [*zero, *log_ticks(first, high)]
+    labelled = [v for v, _ in ticks[len(zero) :]]
     axis.set_major_locator(FixedLocator([v for v, _ in ticks]))
     axis.set_major_formatter(FixedFormatter([text for _, text in ticks]))
     axis.set_minor_locator(NullLocator())
@@ -229,6 +228,12 @@ def log_axis(axes: Axes, which: Literal["x", "y"], low: float, high: float, star
     marker: Any = TICKDOWN if which == "x" else TICKLEFT
     look = {"color": RC["xtick.color"], "markersize": 1.4, "markeredgewidth": 0.35, "clip_on": False, "zorder": 2.01}
     axes.add_line(Line2D(*place, transform=along, marker=marker, linestyle="none", gid="minor ticks", **look))
+
+
+def log_ticks(low: float, high: float) -> list[tuple[float, str]]:
+    """Places and texts of a logarithmic axis's labels."""
+    plain = low > 0.0009 and high < 20_000
+    return [(v, _log_label(v, plain)) for v in log_labels(low, high)]
 
 
 def log_labels(low: float, high: float) -> list[float]:
