@@ -184,12 +184,14 @@ class Objective(Protocol):
         """
 
 
-Structure = Literal["gauss-newton", "residual", "composite", "bounds", "blocks", "separable"]
+Structure = Literal["gauss-newton", "residual", "linear", "composite", "bounds", "blocks", "separable"]
 """What some solvers need beyond value, gradient and Hessian products. A problem declares it (``provides``), a solver
-requires it (``needs``); what an objective has then:
+requires it (``needs``) or makes use of it where there is any (``accepts``); what an objective has then:
 
 ``gauss-newton``  ``jvp``, ``vjp`` and ``gauss_newton``
 ``residual``      ``residual(tape)`` (m,) and ``jacobian(tape)`` (m, n) with ``f = 1/2 |r|^2``
+``linear``        ``f = 1/2 |r|^2 + alpha/2 |x|^2`` with ``residual(tape)`` ``r = A x - b`` and ``alpha``; on every tape
+                  ``jvp`` and ``vjp`` are products with ``A`` and ``A^T``, ``gauss_newton`` one with ``A^T A + alpha I``
 ``composite``     ``penalty(x)``, a convex h that need not be smooth, and ``prox(v, t)``, the x that minimises
                   ``h(x) + |x - v|^2 / 2t``, afresh; minimised is ``f + h``, and ``forward`` and ``grad`` are of ``f``
 ``bounds``        ``lower`` and ``upper`` (size,), infinite where there is none; ``composite`` with their indicator as h

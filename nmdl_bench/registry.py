@@ -31,6 +31,8 @@ class Entry(Generic[T]):
     """Structure that a problem has, maybe by its options; see :data:`nmdl_bench.contracts.Structure`."""
     needs: tuple[str, ...] = ()
     """Structure that a solver requires of a problem."""
+    accepts: tuple[str, ...] = ()
+    """Structure that a solver makes use of where a problem has it: ``"composite"`` or ``"bounds"``."""
 
     def runs_on(self, library: str) -> bool:
         """Whether the named array library is among those it runs on."""
@@ -41,12 +43,13 @@ class Entry(Generic[T]):
         return self.provides(options) if callable(self.provides) else self.provides
 
 
-def mismatch(provides: Sequence[str], needs: Sequence[str]) -> str:
-    """Why a solver that needs the one cannot minimise a problem that provides the other; empty where it can."""
+def mismatch(provides: Sequence[str], needs: Sequence[str], accepts: Sequence[str] = ()) -> str:
+    """Why a solver that needs and accepts the others cannot minimise a problem that provides the one; or empty."""
     missing = [structure for structure in needs if structure not in provides]
     if missing:
         return f"it needs {' and '.join(missing)}, which the problem does not provide"
-    if "composite" in provides and not {"composite", "bounds"} & set(needs):
+    minimised = {"composite", "bounds"} & set(provides) & {*needs, *accepts}
+    if "composite" in provides and not minimised:
         return "it is for smooth problems, and this one has bounds or a term that is not smooth"
     return ""
 
@@ -64,7 +67,8 @@ class Registry(Generic[T]):
         def add(make: F) -> F:
             if name in self._entries and self._entries[name].make.__module__ != make.__module__:
                 raise ConfigurationError(f"{self.kind} {name!r} is registered already; choose another name")
-            options.setdefault("needs", tuple(getattr(make, "needs", ())))
+            for structure in ("needs", "accepts"):
+                options.setdefault(structure, tuple(getattr(make, structure, ())))
             self._entries[name] = Entry(name, summary, make, **options)
             return make
 

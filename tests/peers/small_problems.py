@@ -1,0 +1,167 @@
+"""Least squares with a quadratic residual: every structure that a peer can ask for, small enough for any of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+CALLS: dict[str, int] = {}
+"""Calls of an objective's methods outside compiled functions, by name; see :func:`counting`."""
+
+
+@dataclass(frozen=True)
+class Quadratics:
+    """``f(x) = 1/2 |r|^2 + alpha/2 |x|^2`` for ``r(x) = A x + B (x * x) + c``; ``h`` is 0, a box or ``gamma |x|_1``."""
+
+    xp: Any
+    arrays: Any  # A, B (m, n), c (m,), lower, upper (n,)
+    x0: Any
+    alpha: float = 0.0
+    n_samples: int = 1
+
+    @property
+    def static(self) -> Any:
+        return type(self).__name__, self.alpha
+
+    def with_arrays(self, arrays: Any) -> Any:
+        return replace(self, arrays=arrays)
+
+    def forward(self, x: Any, batch: Any = None) -> Any:
+        CALLS["forward"] = CALLS.get("forward", 0) + 1
+        A, B, c, *_ = self.arrays
+        r = A @ x + B @ (x * x) + c
+        return 0.5 * self.xp.dot(r, r) + 0.5 * self.alpha * self.xp.dot(x, x), (x, r)
+
+    def grad(self, tape: Any) -> Any:
+        CALLS["gradient"] = CALLS.get("gradient", 0) + 1
+        x, r = tape
+        return self._vjp(tape, r) + self.alpha * x
+
+    def residual(self, tape: Any) -> Any:
+        return self.xp.copy(tape[1])
+
+    def jacobian(self, tape: Any) -> Any:
+        CALLS["gradient"] = CALLS.get("gradient", 0) + 1
+        A, B, *_ = self.arrays
+        return A + 2 * B * tape[0]
+
+    def jvp(self, tape: Any, v: Any) -> Any:
+        CALLS["jvp"] = CALLS.get("jvp", 0) + 1
+        return self._jvp(tape, v)
+
+    def vjp(self, tape: Any, w: Any) -> Any:
+        CALLS["vjp"] = CALLS.get("vjp", 0) + 1
+        return self._vjp(tape, w)
+
+    def gauss_newton(self, tape: Any, v: Any) -> Any:
+        return self.vjp(tape, self.jvp(tape, v)) + self.alpha * v
+
+    def hessian(self, tape: Any, v: Any) -> Any:
+        CALLS["hessian"] = CALLS.get("hessian", 0) + 1
+        return self._vjp(tape, self._jvp(tape, v)) + 2 * (self.arrays[1].T @ tape[1]) * v + self.alpha * v
+
+    def _jvp(self, tape: Any, v: Any) -> Any:
+        A, B, *_ = self.arrays
+        return A @ v + 2 * (B @ (tape[0] * v))
+
+    def _vjp(self, tape: Any, w: Any) -> Any:
+        A, B, *_ = self.arrays
+        return A.T @ w + 2 * tape[0] * (B.T @ w)
+
+
+class Boxed(Quadratics):
+    """With bounds."""
+
+    @property
+    def lower(self) -> Any:
+        return self.arrays[3]
+
+    @property
+    def upper(self) -> Any:
+        return self.arrays[4]
+
+    def penalty(self, x: Any) -> Any:
+        return self.xp.s.where(self.xp.norm_inf(x - self.prox(x, 1.0)) > 0, float("inf"), self.xp.s.const(0.0))
+
+    def prox(self, v: Any, t: Any) -> Any:
+        low = self.xp.where(v < self.lower, self.lower, v)
+        return self.xp.where(low > self.upper, self.upper, low)
+
+
+GAMMA = 0.5
+
+
+class Lasso(Quadratics):
+    """With ``h = GAMMA |x|_1``."""
+
+    def penalty(self, x: Any) -> Any:
+        return GAMMA * self.xp.sum(self.xp.abs(x))
+
+    def prox(self, v: Any, t: Any) -> Any:
+        size = self.xp.abs(v) - GAMMA * t
+        size = self.xp.where(size > 0, size, 0 * size)
+        return self.xp.where(v > 0, size, -size)
+
+
+@dataclass(eq=False)
+class Small:
+    """A problem on the host."""
+
+    A: np.ndarray
+    B: np.ndarray
+    c: np.ndarray
+    start: np.ndarray
+    cls: type = Quadratics
+    provides: tuple[str, ...] = ("gauss-newton", "residual")
+    alpha: float = 0.0
+    lower: float = -np.inf
+    upper: float = np.inf
+    name: str = "small"
+    summary: str = "a small problem"
+    minimum: float | None = None
+    tau: float = 0.1
+    looks: list[int] = field(default_factory=list)
+
+    def bind(self, xp: Any) -> Any:
+        box = np.full(self.start.shape, self.lower), np.full(self.start.shape, self.upper)
+        return self.cls(xp, tuple(map(xp.asarray, (self.A, self.B, self.c, *box))), xp.asarray(self.start), self.alpha)
+
+    def metrics(self, xp: Any, x: Any) -> dict[str, float]:
+        return {}
+
+
+def rosenbrock(**change: Any) -> Small:
+    """Rosenbrock's function: minimum 0 at (1, 1)."""
+    A, B = np.array([[0.0, 10.0], [-1.0, 0.0]]), np.array([[-10.0, 0.0], [0.0, 0.0]])
+    return replace(Small(A, B, np.array([0.0, 1.0]), np.array([-1.2, 1.0])), **change)
+
+
+def convex(**change: Any) -> Small:
+    """Linear least squares, six equations and three unknowns, from a start that is not zero."""
+    rng = np.random.default_rng(3)
+    A = rng.standard_normal((6, 3))
+    small = Small(A, 0 * A, rng.standard_normal(6), np.array([1.0, -1.0, 0.5]), alpha=0.1)
+    return replace(small, **{"provides": ("gauss-newton",), **change})
+
+
+def suited(needs: tuple[str, ...], method: str) -> Small:
+    """A problem that a solver can take: Rosenbrock's function unless it asks for something else."""
+    if "linear" in needs:
+        return convex(provides=("gauss-newton", "linear"))
+    if "composite" in needs:
+        return convex(cls=Lasso, provides=("gauss-newton", "composite"))
+    if "bounds" in needs:
+        return boxed()
+    return rosenbrock()
+
+
+def boxed(**change: Any) -> Small:
+    """Rosenbrock's function with x <= 0.5: minimum 0.125 at (0.5, 0.25)."""
+    return rosenbrock(
+        cls=Boxed,
+        provides=("gauss-newton", "composite", "bounds"),
+        upper=0.5,
+        **{"start": np.array([-1.2, 0.4]), **change},
+    )
