@@ -18,6 +18,10 @@ IDLE = 100
 """Steps in a row without an iteration after which a method has stalled; searches and rejected trials are shorter."""
 
 
+SETTLED = 3
+"""The same where a method shows no value: one that takes whole steps stays where it is for good."""
+
+
 class Carry(NamedTuple):
     """What every method tells, and the state that the library keeps."""
 
@@ -39,6 +43,12 @@ class Carry(NamedTuple):
 def counters() -> tuple[Any, Any, Any, Any, Any]:
     """``k``, ``forward``, ``gradient``, ``failed`` and ``idle`` at the start, after one evaluation of each kind."""
     return jnp.int32(0), jnp.int32(1), jnp.int32(1), jnp.array(False), jnp.int32(0)
+
+
+def settle(state: Any, update: Callable[[Any], Any]) -> Any:
+    """The first state in the types that an update gives it, as a compiled loop needs it."""
+    settled = jax.eval_shape(update, state)
+    return jax.tree.map(lambda leaf, kind: jnp.asarray(leaf, kind.dtype), state, settled)
 
 
 def differentiable(objective: Objective) -> Callable[[Any], Any]:
@@ -102,11 +112,9 @@ def run(
         if forwards >= limit:
             reason = f"{forwards} forwards"
             break
-        if bool(carry.failed) or int(carry.idle) >= IDLE:
-            status, reason = (
-                "stalled",
-                "its step failed" if bool(carry.failed) else f"{IDLE} steps without an iteration",
-            )
+        if bool(carry.failed) or int(carry.idle) >= _patience(carry):
+            status = "stalled"
+            reason = "its step failed" if bool(carry.failed) else f"{int(carry.idle)} steps without an iteration"
             break
         k_stop = min(k + stop.chunk, stop.max_iterations)
         carry, table = chunk(objective.arrays, carry, k_stop, limit, record.g_stop)
@@ -118,6 +126,10 @@ def run(
         status, reason = record.why()
     counts = _counts(carry)
     return Result(carry.x, status, reason, int(carry.k), counts, float(counts.passes))
+
+
+def _patience(carry: Carry) -> int:
+    return SETTLED if carry.f is None else IDLE
 
 
 def _counts(carry: Carry) -> Counts:
@@ -148,7 +160,7 @@ def _chunk(bare: Objective, step: Callable[..., Carry]) -> Callable[..., Any]:
 
         def going(loop: Any) -> Any:
             carry, _ = loop
-            within = (carry.k < k_stop) & (carry.forward < limit) & ~carry.failed & (carry.idle < IDLE)
+            within = (carry.k < k_stop) & (carry.forward < limit) & ~carry.failed & (carry.idle < _patience(carry))
             return within if carry.f is None else within & ~(carry.g_norm <= g_stop) & jnp.isfinite(carry.f)
 
         table = jnp.full((CAPACITY, len(ROW)), jnp.nan, carry.x.dtype)

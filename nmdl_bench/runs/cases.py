@@ -121,9 +121,9 @@ def expand(spec: Experiment, plugins: Mapping[str, str] | None = None, source: s
                 for solver_label, solver in solvers.items():
                     if solver.problems is not None and problem_label not in solver.problems:
                         continue
-                    entry = SOLVERS[solver.name]
+                    method = SOLVERS[solver.name]
                     structure = PROBLEMS[problem.name].structure(problem.options)
-                    unfit = mismatch(structure, entry.needs, entry.accepts)
+                    unfit = mismatch(structure, method.needs, method.accepts)
                     if unfit and solver.problems is None:
                         continue
                     if unfit:

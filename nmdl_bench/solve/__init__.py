@@ -82,12 +82,8 @@ def solve(problem: Problem, solver: Solver | Optimizer, xp: Backend, stop: Stop 
     compared and judged is always the training objective without either, so that all methods' values are of one
     function; a method that takes all samples and solves its draw is ``"stalled"`` then.
     """
-    provides, needs, accepts = (
-        getattr(problem, "provides", ()),
-        getattr(solver, "needs", ()),
-        getattr(solver, "accepts", ()),
-    )
-    unfit = mismatch(provides, needs, accepts)
+    needs, accepts = getattr(solver, "needs", ()), getattr(solver, "accepts", ())
+    unfit = mismatch(getattr(problem, "provides", ()), needs, accepts)
     if unfit:
         raise ConfigurationError(f"{type(solver).__name__} cannot minimise {problem.name!r}: {unfit}")
     stop = Stop() if stop is None else stop
