@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from nmdl_bench.backends.compiled import Evaluation
-from nmdl_bench.contracts import Array, Counts, Objective, Record, Result, Status, Stop
+from nmdl_bench.contracts import Array, Counts, NmdlError, Objective, Record, Result, Status, Stop
 
 
 def rerun(
@@ -37,25 +39,34 @@ def rerun(
         return Result(x, *record.why(), 0, Counts())
     rows: list[tuple[float, ...]] = []
     status: Status = "max_iterations"
-    k, counts, reason = 0, Counts(), f"{stop.max_iterations} iterations"
-    while k < stop.max_iterations:
-        wanted = min(k + stop.chunk, stop.max_iterations)
-        z, reached, counts = solve(wanted)
-        f, g_norm = evaluation.norms(z)
-        if reached == k and rows:
+    k, reason = 0, f"{stop.max_iterations} iterations"
+    chunk, limit = stop.chunk, stop.max_evaluations or np.inf
+    try:
+        while k < stop.max_iterations:
+            wanted = min(k + chunk, stop.max_iterations)
+            z, reached, counts = solve(wanted)
+            if counts.forward > limit and wanted > k + 1:
+                chunk = (wanted - k) // 2
+                continue
+            k = reached
+            f, g_norm = evaluation.norms(z)
+            rows.append((k, counts.forward, counts.gradient, counts.passes, f, g_norm))
+            if k < wanted:
+                status, reason = "stalled", f"ended by its own rule after {k} iterations"
+                break
+            if counts.forward >= limit:
+                reason = f"{counts.forward} forwards"
+                break
+            if g_norm <= record.g_stop or not np.isfinite(f):
+                break
+        if len(rows) > 1 and rows[-1][0] <= rows[-2][0]:  # nothing came of asking for more
             rows.pop()
-        k = reached
-        rows.append((k, counts.forward, counts.gradient, counts.passes, f, g_norm))
-        if k < wanted:
-            status, reason = "stalled", f"ended by its own rule after {k} iterations"
-            break
-        if counts.forward >= (stop.max_evaluations or np.inf):
-            reason = f"{counts.forward} forwards"
-            break
-        if g_norm <= record.g_stop or not np.isfinite(f):
-            break
-    record.begin()  # what came before was off the clock
-    z, k, counts = solve(k)
+        record.begin()  # what came before was off the clock
+        z, k, counts = solve(k)
+    except NmdlError:
+        raise
+    except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
+        return Result(x, "stalled", f"{type(error).__name__}: {' '.join(str(error).split())}", 0, Counts())
     if rows and record.chunk(lambda: np.array(rows, np.float64), z):
         status, reason = record.why()
     return Result(z, status, reason, k, counts, float(counts.passes))
@@ -63,8 +74,6 @@ def rerun(
 
 def quietly(fn: Callable[..., Any]) -> Callable[..., Any]:
     """``fn`` without the warnings that it did not converge."""
-    import functools
-    import warnings
 
     @functools.wraps(fn)
     def quiet(*args: Any, **options: Any) -> Any:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-CALLS: dict[str, int] = {}
-"""Calls of an objective's methods outside compiled functions, by name; see :func:`counting`."""
+from nmdl_bench.catalogue import SOLVERS
+
+CALLS: Counter[str] = Counter()
+"""Evaluations as they happen, by name: in compiled functions too, where they are counted on each execution."""
+
+
+def tick(xp: Any, name: str) -> None:
+    """Count one evaluation."""
+    if xp.library == "jax":
+        import jax
+
+        jax.debug.callback(lambda: CALLS.update([name]))
+    else:
+        CALLS[name] += 1
 
 
 @dataclass(frozen=True)
@@ -29,13 +42,13 @@ class Quadratics:
         return replace(self, arrays=arrays)
 
     def forward(self, x: Any, batch: Any = None) -> Any:
-        CALLS["forward"] = CALLS.get("forward", 0) + 1
+        tick(self.xp, "forward")
         A, B, c, *_ = self.arrays
         r = A @ x + B @ (x * x) + c
         return 0.5 * self.xp.dot(r, r) + 0.5 * self.alpha * self.xp.dot(x, x), (x, r)
 
     def grad(self, tape: Any) -> Any:
-        CALLS["gradient"] = CALLS.get("gradient", 0) + 1
+        tick(self.xp, "gradient")
         x, r = tape
         return self._vjp(tape, r) + self.alpha * x
 
@@ -43,23 +56,23 @@ class Quadratics:
         return self.xp.copy(tape[1])
 
     def jacobian(self, tape: Any) -> Any:
-        CALLS["gradient"] = CALLS.get("gradient", 0) + 1
+        tick(self.xp, "gradient")
         A, B, *_ = self.arrays
         return A + 2 * B * tape[0]
 
     def jvp(self, tape: Any, v: Any) -> Any:
-        CALLS["jvp"] = CALLS.get("jvp", 0) + 1
+        tick(self.xp, "jvp")
         return self._jvp(tape, v)
 
     def vjp(self, tape: Any, w: Any) -> Any:
-        CALLS["vjp"] = CALLS.get("vjp", 0) + 1
+        tick(self.xp, "vjp")
         return self._vjp(tape, w)
 
     def gauss_newton(self, tape: Any, v: Any) -> Any:
         return self.vjp(tape, self.jvp(tape, v)) + self.alpha * v
 
     def hessian(self, tape: Any, v: Any) -> Any:
-        CALLS["hessian"] = CALLS.get("hessian", 0) + 1
+        tick(self.xp, "hessian")
         return self._vjp(tape, self._jvp(tape, v)) + 2 * (self.arrays[1].T @ tape[1]) * v + self.alpha * v
 
     def _jvp(self, tape: Any, v: Any) -> Any:
@@ -146,17 +159,6 @@ def convex(**change: Any) -> Small:
     return replace(small, **{"provides": ("gauss-newton",), **change})
 
 
-def suited(needs: tuple[str, ...], method: str) -> Small:
-    """A problem that a solver can take: Rosenbrock's function unless it asks for something else."""
-    if "linear" in needs:
-        return convex(provides=("gauss-newton", "linear"))
-    if "composite" in needs:
-        return convex(cls=Lasso, provides=("gauss-newton", "composite"))
-    if "bounds" in needs:
-        return boxed()
-    return rosenbrock()
-
-
 def boxed(**change: Any) -> Small:
     """Rosenbrock's function with x <= 0.5: minimum 0.125 at (0.5, 0.25)."""
     return rosenbrock(
@@ -165,3 +167,17 @@ def boxed(**change: Any) -> Small:
         upper=0.5,
         **{"start": np.array([-1.2, 0.4]), **change},
     )
+
+
+def suited(solver: str) -> Small:
+    """A problem that a listed solver can take: Rosenbrock's function unless it asks for something else."""
+    entry = SOLVERS[solver]
+    if "linear" in entry.needs:
+        return convex(provides=("gauss-newton", "linear"))
+    if "composite" in entry.needs:
+        return convex(cls=Lasso, provides=("gauss-newton", "composite"))
+    if "bounds" in entry.needs:
+        return boxed()
+    if "batch_size" in (SOLVERS.options(solver) or ()) or solver.endswith("gradient-descent"):
+        return convex()  # fixed steps
+    return rosenbrock()
