@@ -24,3 +24,8 @@ def measure(objective: Objective, x: Array, g: Array) -> Scalar:
 def total(objective: Objective, x: Array, f: Scalar) -> Scalar:
     """Value of all that is minimised, for the value ``f`` of the smooth part at ``x``."""
     return f + objective.penalty(x) if is_composite(objective) else f  # type: ignore[attr-defined]
+
+
+def prox(objective: Objective, v: Array, t: Scalar) -> Array:
+    """``prox_{t h}(v)``, or ``v`` itself where there is no ``h``; with t = 0 the projection onto its domain."""
+    return objective.prox(v, t) if is_composite(objective) else v  # type: ignore[attr-defined]

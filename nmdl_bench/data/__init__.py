@@ -1,7 +1,7 @@
 """Data sets, drawn or read on the host as NumPy arrays, split in three parts and standardised by the training part.
 
-Nothing is downloaded: data sets come from formulas (``synthetic``), from installed packages (``packaged``), or from
-files in a folder that the user names (``files``). A data set of one's own is made by :func:`from_arrays`.
+Nothing is downloaded: data sets come from formulas (``synthetic``), from installed packages (``packaged``, ``tables``),
+or from files in a folder that the user names (``files``). A data set of one's own is made by :func:`from_arrays`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from nmdl_bench.data.dataset import Dataset, Part, from_arrays, from_parts
 from nmdl_bench.data.files import cifar_10, fashion_mnist, mnist
 from nmdl_bench.data.packaged import digits, mnist_5k
 from nmdl_bench.data.synthetic import circles, ellipses, peaks, spirals, swiss_roll
+from nmdl_bench.data.tables import breast_cancer, diabetes
 
 __all__ = ["DATA", "Dataset", "Part", "from_arrays", "from_parts", "load", "option_names"]
 
@@ -26,6 +27,8 @@ DATA: dict[str, Callable[..., Dataset]] = {
     "swiss-roll": swiss_roll,
     "digits": digits,
     "mnist-5k": mnist_5k,
+    "diabetes": diabetes,
+    "breast-cancer": breast_cancer,
     "mnist": mnist,
     "fashion-mnist": fashion_mnist,
     "cifar-10": cifar_10,

