@@ -3,9 +3,10 @@
 Importing this package registers the listed problems; a user's own registers itself the same way, from any file.
 """
 
-from nmdl_bench.problems import convex, supervised
+from nmdl_bench.problems import convex, ill_posed, supervised
 from nmdl_bench.problems.composite import BoundedObjective, CompositeObjective, CompositeProblem
 from nmdl_bench.problems.learning import LearningObjective, LearningProblem
+from nmdl_bench.problems.linear import LinearObjective, LinearProblem
 
 __all__ = [
     "BoundedObjective",
@@ -13,6 +14,9 @@ __all__ = [
     "CompositeProblem",
     "LearningObjective",
     "LearningProblem",
+    "LinearObjective",
+    "LinearProblem",
     "convex",
+    "ill_posed",
     "supervised",
 ]
