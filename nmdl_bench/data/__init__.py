@@ -14,13 +14,14 @@ from nmdl_bench.contracts import unknown
 from nmdl_bench.data.dataset import Dataset, Part, from_arrays, from_parts
 from nmdl_bench.data.files import cifar_10, fashion_mnist, mnist
 from nmdl_bench.data.packaged import digits, mnist_5k
-from nmdl_bench.data.synthetic import circles, ellipses, peaks, spirals, swiss_roll
+from nmdl_bench.data.synthetic import circles, ellipses, peaks, peaks_regression, spirals, swiss_roll
 from nmdl_bench.data.tables import breast_cancer, diabetes
 
 __all__ = ["DATA", "Dataset", "Part", "from_arrays", "from_parts", "load", "option_names"]
 
 DATA: dict[str, Callable[..., Dataset]] = {
     "peaks": peaks,
+    "peaks-regression": peaks_regression,
     "spirals": spirals,
     "circles": circles,
     "ellipses": ellipses,

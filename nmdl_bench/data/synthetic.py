@@ -66,6 +66,41 @@ def peaks(
     return from_parts("peaks", _noisy(parts, noise, rng), classes=PEAKS_CLASSES, standardise=standardise)
 
 
+def peaks_regression(
+    *,
+    n: int = 2000,
+    noise: float = 0.0,
+    n_validation: int | None = None,
+    n_test: int | None = None,
+    seed: int = 0,
+    standardise: bool = True,
+) -> Dataset:
+    """MATLAB's peaks function to be regressed on its arguments: 2 features, 1 target.
+
+    Points uniform on [-3, 3]^2, with the function's value there as target.
+
+    Parameters
+    ----------
+    n
+        Points in all.
+    noise
+        Standard deviation of the normal deviates that are added to the targets of the training part.
+    n_validation, n_test
+        Points of these parts; None for a tenth and a fifth of ``n``.
+    seed, standardise
+        As for :func:`nmdl_bench.data.load` and :func:`nmdl_bench.data.from_parts`; targets keep their scale.
+    """
+    rng = streams(seed)
+    sizes = part_sizes(check_count("n", n, minimum=1), n_validation, n_test)
+    parts = []
+    for size in sizes:
+        Y = 6 * rng.draw.random((size, 2)) - 3
+        parts.append((Y, peaks_function(Y[:, :1], Y[:, 1:])))
+    (Y, C), *others = parts
+    C = C + check_real("noise", noise) * rng.noise.standard_normal(C.shape)
+    return from_parts("peaks-regression", [(Y, C), *others], standardise=standardise)
+
+
 def spirals(
     *,
     n: int = 1000,

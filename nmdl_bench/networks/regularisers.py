@@ -81,7 +81,7 @@ class SmoothedL1:
 
 
 OPERATORS = ("identity", "time", "space")
-SELECTIONS = ("all", "weights", "time")
+SELECTIONS = ("all", "weights", "time", "features", "classifier")
 
 
 class Term(NamedTuple):
@@ -116,7 +116,8 @@ class BlockRegulariser:
         ``phi``.
     which : str
         Blocks: ``"all"``; ``"weights"``: kernels, without biases and normalisations' scales; ``"time"``: those of
-        layers whose controls vary in time. Of these, ``D`` takes the blocks that it makes sense for.
+        layers whose controls vary in time; ``"classifier"``: those of the last layer; ``"features"``: those of all
+        others. Of these, ``D`` takes the blocks that it makes sense for.
 
     Raises
     ------
@@ -164,11 +165,15 @@ class BlockRegulariser:
     def _terms(self) -> tuple[Term, ...]:
         terms: list[Term] = []
         places = self.network.unpack(get_backend("numpy"), np.arange(self.network.size))
-        for layer, blocks in zip(self.network.layers, places):
-            spacing = control_spacing(layer)
+        for i, (layer, blocks) in enumerate(zip(self.network.layers, places)):
+            spacing, last = control_spacing(layer), i == len(places) - 1
             for name, place in blocks.items():
                 shape, start, end = place.shape, int(place.min()), int(place.max()) + 1
-                if not {"all": True, "weights": is_weight(name), "time": spacing is not None}[self.which]:
+                chosen = {
+                    "all": True, "weights": is_weight(name), "time": spacing is not None, "features": not last,
+                    "classifier": last,
+                }  # fmt: skip
+                if not chosen[self.which]:
                     continue
                 if self.operator == "identity":
                     if terms and terms[-1].end == start:  # one range instead of two

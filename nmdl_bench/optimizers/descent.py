@@ -134,7 +134,9 @@ def line_search_step(
 
     def restart(state: DescentState) -> DescentState:
         begin = search.start(xp, first_trial(xp, state.g), state.f, -xp.dot(state.g, state.g), state.search)
-        return state._replace(d=-state.g, search=begin, memory=direction.init(xp, state.x), fresh=s.int(0) == 0)
+        # what follows from a point alone has no past to forget
+        memory = state.memory if direction.from_tape else direction.init(xp, state.x)
+        return state._replace(d=-state.g, search=begin, memory=memory, fresh=s.int(0) == 0)
 
     state = xp.cond(search.is_low(xp, state.search, f_t), low, high, state, x_t, f_t)
     failed, fresh = state.search.failed, state.fresh

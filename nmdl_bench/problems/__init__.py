@@ -3,7 +3,7 @@
 Importing this package registers the listed problems; a user's own registers itself the same way, from any file.
 """
 
-from nmdl_bench.problems import convex, ill_posed, supervised
+from nmdl_bench.problems import convex, ill_posed, single_layer, supervised
 from nmdl_bench.problems.composite import BoundedObjective, CompositeObjective, CompositeProblem
 from nmdl_bench.problems.learning import LearningObjective, LearningProblem
 from nmdl_bench.problems.linear import LinearObjective, LinearProblem
@@ -18,5 +18,6 @@ __all__ = [
     "LinearProblem",
     "convex",
     "ill_posed",
+    "single_layer",
     "supervised",
 ]

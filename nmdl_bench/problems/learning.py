@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from nmdl_bench.data.augment import Augmentation
 from nmdl_bench.networks.losses import get_loss
 from nmdl_bench.networks.network import Network
 from nmdl_bench.problems.objective import Draws, LearningObjective, Samples, Structure
+from nmdl_bench.problems.separable import is_separable
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -91,7 +92,11 @@ class LearningProblem:
                 raise ConfigurationError(f"data set {self.data.name!r} has no image_shape; augmentation is for images")
             self.augmentation(train.Y[:1], 0, 0, self.data.image_shape)  # says now what does not fit
 
-    provides: ClassVar[tuple[str, ...]] = ("gauss-newton",)
+    @property
+    def provides(self) -> tuple[str, ...]:
+        """See :data:`nmdl_bench.contracts.Structure`."""
+        separable = get_loss(self.loss).smooth and is_separable(self.network, self.regularisers)
+        return ("gauss-newton", "separable") if separable else ("gauss-newton",)
 
     @cached_property
     def start(self) -> np.ndarray:

@@ -11,6 +11,7 @@ from nmdl_bench.backends.trees import tree_map
 from nmdl_bench.contracts import Array, Loss, Regulariser, Scalar
 from nmdl_bench.data.augment import Augmentation
 from nmdl_bench.networks.network import Network
+from nmdl_bench.problems.separable import SeparableNetwork
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -90,6 +91,11 @@ class LearningObjective:
     @property
     def n_samples(self) -> int:
         return self.arrays.Y.shape[0]
+
+    @property
+    def separable(self) -> SeparableNetwork:
+        """Features and last layer apart; a ConfigurationError where the objective does not separate."""
+        return SeparableNetwork(self)
 
     def with_arrays(self, arrays: Samples | None) -> LearningObjective:
         # a compiled step keeps the objective without arrays for good, and must not keep the host's data with it

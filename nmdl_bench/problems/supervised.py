@@ -11,6 +11,7 @@ from nmdl_bench.contracts import PROBLEMS, ConfigurationError
 from nmdl_bench.data import Dataset, load, option_names
 from nmdl_bench.data.augment import Augmentation
 from nmdl_bench.networks.architectures import conv_resnet, resnet
+from nmdl_bench.networks.losses import LOSSES
 from nmdl_bench.networks.network import Network
 from nmdl_bench.networks.regularisers import smoothness as smooth_in_time
 from nmdl_bench.problems.learning import LearningProblem
@@ -78,7 +79,14 @@ def _register(
         for option, parameter in {**_SEED, **of_network, **_OBJECTIVE, **of_data}.items()
     }
 
-    @PROBLEMS.register(name, summary, requires=requires, provides=LearningProblem.provides)
+    def provides(options: dict[str, Any]) -> tuple[str, ...]:
+        depth = options.get("depth", known["depth"].default)
+        separable = (conv or depth > 0) and getattr(
+            LOSSES.get(options.get("loss", known["loss"].default)), "smooth", False
+        )
+        return ("gauss-newton", "separable") if separable else ("gauss-newton",)
+
+    @PROBLEMS.register(name, summary, requires=requires, provides=provides)
     def make(**options: Any) -> LearningProblem:
         given = {option: options.pop(option, parameter.default) for option, parameter in known.items()}
         network_options = {option: given[option] for option in of_network}

@@ -18,9 +18,13 @@ from nmdl_bench.studies.pictures import Study, Tick, silent
 
 KINDS: dict[str, tuple[str, str]] = {
     "initialisation": ("initialisation", "Initialisation"),
+    "loss-surface": ("loss_surface", "LossSurface"),
     "objective-plane": ("objective_plane", "ObjectivePlane"),
     "orders": ("orders", "Orders"),
     "phase-plane": ("phase_plane", "PhasePlane"),
+    "random-features": ("random_features", "RandomFeatures"),
+    "single-layer": ("single_layer", "SingleLayer"),
+    "softmax": ("softmax", "Softmax"),
     "stability": ("stability", "Stability"),
     "swiss-roll": ("swiss_roll", "SwissRoll"),
 }

@@ -62,7 +62,9 @@ def written_out(regulariser: BlockRegulariser, x: np.ndarray) -> float:
     phi = {HalfSquares: lambda t: t**2 / 2, SmoothedL1: lambda t: np.sqrt(t**2 + 0.01)}[type(regulariser.penalty)]
     spacings = [None, None, 0.5, None, 0.25, 0.5]
     total = 0.0
-    for blocks, h in zip(NETWORK.unpack(XP, x), spacings):
+    layers = list(zip(NETWORK.unpack(XP, x), spacings))
+    layers = {"classifier": layers[-1:], "features": layers[:-1]}.get(regulariser.which, layers)
+    for blocks, h in layers:
         for name, B in blocks.items():
             if (regulariser.which == "weights" and name != "K") or (regulariser.which == "time" and h is None):
                 continue

@@ -1,0 +1,76 @@
+"""The Gauss-Newton method for small dense residuals, with a line search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from nmdl_bench.contracts import SOLVERS, Array, Objective, Structure
+from nmdl_bench.optimizers.descent import DescentState, LineSearch, Step, Turn, line_search_init, line_search_step
+from nmdl_bench.optimizers.levenberg_marquardt import residual_and_jacobian
+from nmdl_bench.optimizers.line_search import Armijo
+
+if TYPE_CHECKING:
+    from nmdl_bench.backends.base import Backend
+
+
+@dataclass(frozen=True)
+class LeastSquaresStep:
+    """``p = -J^+ r``, of all ``p`` with the least ``|J p + r|`` the shortest, by a singular value decomposition.
+
+    Singular values below ``max(m, n)`` rounding errors of the largest are taken for zero (Golub and Van Loan 2013,
+    section 5.4.1). The first trial is the whole step.
+    """
+
+    from_tape: ClassVar[bool] = True
+
+    def init(self, xp: Backend, x: Array) -> Any:
+        return ()
+
+    def update(self, objective: Objective, memory: Any, step: Step) -> Turn:
+        xp = objective.xp
+        r, J = residual_and_jacobian(objective, step.tape)
+        U, sigma, Vt = xp.svd(J)
+        kept = sigma - max(J.shape) * xp.eps * xp.norm_inf(sigma) > 0
+        one, zero = xp.zeros(sigma.shape) + 1, xp.zeros(sigma.shape)
+        c = xp.where(kept, (r @ U) / xp.where(kept, sigma, one), zero)
+        counts = step.counts._replace(jvp=step.counts.jvp + J.shape[1])
+        return Turn((), -(c @ Vt), xp.s.const(1.0), counts)
+
+
+@SOLVERS.register("gauss-newton", "Gauss-Newton for dense residuals, with Armijo backtracking", kind="ours")
+@dataclass(frozen=True)
+class GaussNewton:
+    """``x_{k+1} = x_k - t_k J^+ r`` with ``t_k`` by Armijo's rule from 1 (Nocedal and Wright 2006, section 10.3).
+
+    Where J lacks rank, the step is the shortest of those that minimise the linearised residual. A Jacobian counts as n
+    products with it.
+
+    Parameters
+    ----------
+    c1 : float
+        Armijo's constant, in (0, 1).
+    max_trials : int
+        Trials a search.
+    """
+
+    c1: float = 1e-4
+    max_trials: int = 40
+
+    batch_size: ClassVar[None] = None
+    takes_batches: ClassVar[bool] = False
+    needs: ClassVar[tuple[Structure, ...]] = ("residual",)
+
+    def __post_init__(self) -> None:
+        _ = self._search
+
+    @cached_property
+    def _search(self) -> LineSearch:
+        return Armijo(self.c1, self.max_trials)
+
+    def init(self, objective: Objective, x: Array, batch: Array | None = None) -> DescentState:
+        return line_search_init(objective, x, self._search, LeastSquaresStep())
+
+    def step(self, objective: Objective, state: DescentState, batch: Array | None = None) -> DescentState:
+        return line_search_step(objective, state, self._search, LeastSquaresStep())

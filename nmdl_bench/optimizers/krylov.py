@@ -1,0 +1,218 @@
+"""The quadratic ``g.p + p.B p / 2`` on a Krylov space: Lanczos' basis, and minimisers within a radius or with a shift.
+
+On the basis ``Q`` (rows, orthonormal, the first one along g) B is the tridiagonal ``T``; with ``T = V diag(w) V^T`` and
+``a = |g| V^T e_1``, minimisers of the quadratic within ``|p| <= Delta`` and of ``q(p) + lam |p|^2 / 2`` alike are
+``p = Q^T V c`` with ``c_i = -a_i / (w_i + lam)``. All is in units of the gradient's maximum norm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from nmdl_bench.contracts import Array, Scalar
+from nmdl_bench.optimizers.curvature import Forcing, unit_of
+
+if TYPE_CHECKING:
+    from nmdl_bench.backends.base import Backend
+
+
+class Krylov(NamedTuple):
+    """Basis ``Q`` (m, n), diagonal ``delta`` (m,), coupling ``gamma`` (m,) of each row to the one before it.
+
+    ``w, V, a`` as in the module's docstring (behind the rows in use, eigenvalues above all others with ``a = 0``);
+    ``unit`` the gradient's maximum norm.
+    """
+
+    Q: Array
+    delta: Array
+    gamma: Array
+    w: Array
+    V: Array
+    a: Array
+    unit: Scalar
+    forcing: Forcing
+
+
+class _Inner(NamedTuple):
+    """Lanczos' vector ``q`` with its coupling, and what conjugate gradients would know with it.
+
+    ``pivot`` is the inverse of the last pivot of ``T + shift I``, ``u`` the last component of the solution, ``rho,
+    zz, zd, dd`` the squared norms of residual, iterate and direction; ``residual`` that of the step so far, ``top`` the
+    largest entry of T. ``inside`` is false once the solution left the region or T is not positive definite.
+    """
+
+    Q: Array
+    delta: Array
+    gamma: Array
+    q: Array
+    coupling: Scalar
+    pivot: Scalar
+    u: Scalar
+    rho: Scalar
+    zz: Scalar
+    zd: Scalar
+    dd: Scalar
+    top: Scalar
+    residual: Scalar
+    inside: Any
+    j: Any
+
+
+def start(xp: Backend, m: int, n: int, forcing: Forcing) -> Krylov:
+    """Memory for ``m`` rows of ``n``, before the first basis."""
+    zeros, m = xp.zeros, min(m, n)
+    vectors = (zeros((m,)), zeros((m,)), zeros((m,)), zeros((m, m)), zeros((m,)))
+    return Krylov(zeros((m, n)), *vectors, xp.s.const(1.0), forcing)
+
+
+def lanczos(
+    xp: Backend,
+    apply: Callable[[Array], Array],
+    g: Array,
+    old: Krylov,
+    shift: Scalar,
+    radius: Scalar | None = None,
+) -> tuple[Krylov, Any]:
+    """A basis on which ``|(B + lam I) p + g| <= eta |g|`` at the minimiser, or with as many rows as there is room for.
+
+    Gould, Lucidi, Roma and Toint (1999), algorithm 5.1. While T is positive definite and the solution inside, norms and
+    residual come from the recurrences of conjugate gradients; from the edge on T is solved at every row. New vectors
+    are made orthogonal to all before, which the paper does without.
+
+    Parameters
+    ----------
+    xp, apply, g
+        Backend, ``v -> B v``, gradient.
+    old : Krylov
+        Memory; donated.
+    shift : Scalar
+        ``lam``, where it is given.
+    radius : Scalar, optional
+        Where instead a radius is given and ``lam`` follows from it; the shift is zero then.
+
+    Returns
+    -------
+    Krylov, int
+        And the number of products.
+    """
+    s, m = xp.s, old.Q.shape[0]
+    unit = unit_of(xp, g)
+    q = g * s.div(s.const(1.0), unit)
+    gg = xp.dot(q, q)
+    norm = s.sqrt(gg)
+    forcing = old.forcing.tighten(xp, unit * norm)
+    limit = forcing.eta * norm
+    edge = s.div(radius, unit) if radius is not None else s.const(float("inf"))
+
+    def going(now: _Inner) -> Any:
+        more = s.and_(now.residual > limit, now.coupling > 10 * xp.eps * now.top, now.j < m)
+        return s.and_(more, now.inside) if radius is None else more
+
+    def step(now: _Inner) -> _Inner:
+        j = now.j
+        Q = xp.set_row(now.Q, j, now.q)
+        Bq = apply(now.q)
+        entry = xp.dot(now.q, Bq)
+        Bq = xp.axpy(-1.0, (Q @ Bq) @ Q, Bq)
+        coupling = s.sqrt(xp.dot(Bq, Bq))
+        at_j = xp.one_hot(j, m)
+        delta, gamma = now.delta + entry * at_j, now.gamma + now.coupling * at_j
+        top = s.maximum(now.top, s.maximum(s.abs(entry), coupling))
+        # conjugate gradients: pivot of T + shift I, last component, and the norms along them
+        off = s.where(j > 0, now.coupling, s.const(0.0))
+        pivot = entry + shift - off * off * now.pivot
+        curved = pivot > xp.eps * top
+        alpha = s.where(curved, s.div(s.const(1.0), pivot), s.const(0.0))
+        rho = s.where(j > 0, off * off * now.u * now.u, gg)
+        beta = s.where(j > 0, s.div(rho, now.rho), s.const(0.0))
+        zd = beta * (now.zd + now.pivot * now.dd)
+        dd = rho + beta * beta * now.dd
+        zz = now.zz + 2 * alpha * zd + alpha * alpha * dd
+        u = -s.where(j > 0, off * now.u, norm) * alpha
+        inside = s.and_(now.inside, curved, zz < edge * edge)
+        residual = coupling * s.abs(u)
+        if radius is not None:
+
+            def outside(delta: Array, gamma: Array, j: Any, residual: Scalar) -> Scalar:
+                w, V, a = _eigen(xp, delta, gamma, norm, j)
+                return coupling * s.abs(xp.dot(at_j, V @ secular(xp, w, a, edge)))
+
+            residual = xp.cond(inside, lambda *given: given[-1], outside, delta, gamma, j + 1, residual)
+        q = xp.scale(s.div(s.const(1.0), s.where(coupling > 0, coupling, s.const(1.0))), Bq)
+        return _Inner(Q, delta, gamma, q, coupling, alpha, u, rho, zz, zd, dd, top, residual, inside, j + 1)
+
+    zero, one = s.const(0.0), s.const(1.0)
+    q = xp.scale(s.div(one, s.where(norm > 0, norm, one)), q)
+    scalars = (norm, zero, zero, gg, zero, zero, zero, zero, norm)
+    # rows of the last basis would take part in the orthogonalisation
+    begin = _Inner(xp.zeros(tuple(old.Q.shape)), xp.zeros((m,)), xp.zeros((m,)), q, *scalars, s.int(0) == 0, s.int(0))
+    last = xp.while_loop(going, step, begin)
+    w, V, a = _eigen(xp, last.delta, last.gamma, norm, last.j)
+    return Krylov(last.Q, last.delta, last.gamma, w, V, a, unit, forcing), last.j
+
+
+def _eigen(xp: Backend, delta: Array, gamma: Array, norm: Scalar, j: Any) -> tuple[Array, Array, Array]:
+    """``w, V, a`` of the leading ``j`` rows; behind them T is set to something above its spectrum."""
+    s, m = xp.s, delta.shape[0]
+    row = xp.constant(np.arange(m, dtype=float))
+    behind = row - s.real(j) > -0.5
+    above = 4 * s.maximum(xp.norm_inf(delta), xp.norm_inf(gamma)) + 1
+    off = xp.where(behind, xp.zeros((m,)), gamma)
+    diagonal = xp.where(behind, xp.zeros((m,)) + above, delta)
+    distance = xp.reshape(row, (m, 1)) - row
+    none = xp.zeros((m, m))
+    L = xp.where(xp.abs(distance - 1) < 0.5, xp.reshape(off, (m, 1)) + none, none)
+    w, V = xp.eigh(xp.where(xp.abs(distance) < 0.5, diagonal + none, none) + L + L.T)
+    return w, V, V[0, :] * norm
+
+
+def secular(xp: Backend, w: Array, a: Array, edge: Scalar) -> Array:
+    """The ``c`` that minimises ``a.c + w.c^2 / 2`` within ``|c| <= edge``; ``w`` increases.
+
+    With ``lam = mu - w_1`` it is ``c_i = -a_i / (w_i - w_1 + mu)``, inside with ``lam = 0`` where that fits, else on
+    the edge. There ``mu`` is the root of ``1 / |c(mu)| = 1 / edge``: Newton's method from below, where ``|c| >= edge``,
+    rises to it without safeguards (Conn, Gould and Toint 2000, section 7.3.3). In the hard case (section 7.3.1.3),
+    ``a_1 = 0`` with ``|c(0)| < edge``, ``a_1`` is put to a rounding error of ``a``, and ``c_1`` fills what is left.
+    """
+    s, m = xp.s, w.shape[0]
+    e = xp.one_hot(0, m)
+    w_1, a_1 = xp.dot(e, w), xp.dot(e, a)
+    tiny = xp.eps * xp.norm_inf(a)
+    a = a + s.where(s.abs(a_1) < tiny, tiny - a_1, s.const(0.0)) * e
+    gap = w - w_1
+    below = xp.abs(a) * s.div(s.const(1.0), edge) - gap
+    mu = s.maximum(xp.norm_inf(xp.where(below > 0, below, xp.zeros((m,)))), w_1)
+
+    def at(mu: Scalar) -> tuple[Array, Scalar]:
+        c = -a / (gap + mu)
+        return c, xp.dot(c, c)
+
+    def going(now: tuple[Scalar, Scalar, Scalar, Any]) -> Any:
+        _, change, size, k = now
+        return s.and_(size > edge * (1 + 8 * xp.eps), change > 0, k < 100)
+
+    def step(now: tuple[Scalar, Scalar, Scalar, Any]) -> tuple[Scalar, Scalar, Scalar, Any]:
+        mu, _, size, k = now
+        c, cc = at(mu)
+        change = s.div(cc, xp.total(c * c / (gap + mu))) * s.div(size - edge, edge)
+        raised = mu + change
+        return raised, raised - mu, s.sqrt(at(raised)[1]), k + 1
+
+    mu, *_ = xp.while_loop(going, step, (mu, s.const(1.0), s.sqrt(at(mu)[1]), s.int(0)))
+    return at(mu)[0]
+
+
+def damped(xp: Backend, w: Array, a: Array, lam: Scalar) -> Array:
+    """The ``c`` that minimises ``a.c + (w + lam).c^2 / 2`` where no eigenvalue is negative but by round-off."""
+    return -a / (xp.where(w > 0, w, xp.zeros(w.shape)) + lam)
+
+
+def step_of(xp: Backend, krylov: Krylov, c: Array) -> tuple[Array, Scalar, Scalar]:
+    """The step ``p`` with coordinates ``c``, the decrease of the quadratic along it, and its length."""
+    unit = krylov.unit
+    predicted = -xp.total(c * (krylov.a + 0.5 * (krylov.w * c)))
+    p = xp.scale(unit, (krylov.V @ c) @ krylov.Q)
+    return p, unit * unit * predicted, xp.s.sqrt(xp.dot(p, p))

@@ -1,0 +1,184 @@
+"""Newton's and the Gauss-Newton method with inexact directions from conjugate gradients, and a line search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from nmdl_bench.contracts import SOLVERS, Array, Objective, Scalar, Structure
+from nmdl_bench.optimizers.curvature import Forcing, check_forcing, check_max_cg, counted, products, unit_of
+from nmdl_bench.optimizers.descent import DescentState, LineSearch, Step, Turn, line_search_init, line_search_step
+from nmdl_bench.optimizers.line_search import Armijo
+
+if TYPE_CHECKING:
+    from nmdl_bench.backends.base import Backend
+
+
+class _Inner(NamedTuple):
+    """Iterate ``z``, residual ``r = -g - B z``, direction ``d``; ``rho = |r|^2``, ``dd = |d|^2``.
+
+    ``top`` is the largest ``d.B d / |d|^2`` so far, ``j`` the number of products, and ``curved`` false once a direction
+    had no positive curvature.
+    """
+
+    z: Array
+    r: Array
+    d: Array
+    rho: Scalar
+    dd: Scalar
+    top: Scalar
+    j: Any
+    curved: Any
+
+
+def truncated_cg(
+    xp: Backend, apply: Callable[[Array], Array], g: Array, forcing: Forcing, max_cg: int
+) -> tuple[Array, Forcing, Any]:
+    """Direction ``z`` with ``|B z + g| <= eta |g|``, or what conjugate gradients reach before curvature ends.
+
+    Nocedal and Wright (2006), algorithm 7.1: where ``d.B d`` is not positive, ``z`` so far is the direction, and at the
+    first product ``-g``. What is not positive beyond round-off against the largest curvature seen is taken for zero,
+    so that a singular matrix does not make ``z`` long along its null space.
+
+    Returns
+    -------
+    Array, Forcing, int
+        ``z``, the forcing with this ``eta``, and the number of products.
+    """
+    s = xp.s
+    unit = unit_of(xp, g)
+    r = g * s.div(s.const(-1.0), unit)
+    rho_0 = xp.dot(r, r)
+    forcing = forcing.tighten(xp, unit * s.sqrt(rho_0))
+    limit = forcing.eta * forcing.eta * rho_0
+
+    def going(now: _Inner) -> Any:
+        return s.and_(now.rho > limit, now.j < max_cg, now.curved)
+
+    def step(now: _Inner) -> _Inner:
+        z, r, d, rho, dd, top, j, _ = now
+        Bd = apply(d)
+        curvature = xp.dot(d, Bd)
+        top = s.maximum(top, s.div(curvature, dd))
+        curved = curvature > xp.eps * top * dd
+        first = s.where(j == 0, s.const(1.0), s.const(0.0))
+        alpha = s.where(curved, s.div(rho, curvature), first)
+        z, r = xp.axpy(alpha, d, z), xp.axpy(-alpha, Bd, r)
+        rho_new = xp.dot(r, r)
+        beta = s.div(rho_new, rho)
+        return _Inner(z, r, xp.aypx(beta, r, d), rho_new, rho_new + beta * beta * dd, top, j + 1, curved)
+
+    zero, yes = s.const(0.0), s.int(0) == 0
+    start = _Inner(xp.zeros(tuple(g.shape)), r, xp.copy(r), rho_0, rho_0, zero, s.int(0), yes)
+    last = xp.while_loop(going, step, start)
+    return xp.scale(unit, last.z), forcing, last.j
+
+
+@dataclass(frozen=True)
+class TruncatedNewton:
+    """The direction of :func:`truncated_cg` at the trial's tape; the first trial is the whole step.
+
+    Parameters
+    ----------
+    matrix : str
+        ``"hessian"`` or ``"gauss-newton"``.
+    max_cg : int
+        Products a direction.
+    eta_max, gamma, exponent : float
+        Where the memory starts; they are data, and no part of what makes two directions equal.
+    """
+
+    matrix: str
+    max_cg: int
+    eta_max: float = field(default=0.5, compare=False)
+    gamma: float = field(default=0.9, compare=False)
+    exponent: float = field(default=1.25, compare=False)
+
+    from_tape: ClassVar[bool] = True
+
+    def init(self, xp: Backend, x: Array) -> Forcing:
+        return Forcing.start(xp, self.eta_max, self.gamma, self.exponent)
+
+    def update(self, objective: Objective, memory: Forcing, step: Step) -> Turn:
+        xp = objective.xp
+        apply = products(objective, step.tape, self.matrix)
+        d, memory, j = truncated_cg(xp, apply, step.g_new, memory, self.max_cg)
+        return Turn(memory, d, xp.s.const(1.0), counted(step.counts, self.matrix, j))
+
+
+@dataclass(frozen=True)
+class _TruncatedNewtonMethod:
+    eta_max: float = 0.5
+    gamma: float = 0.9
+    exponent: float = 1.25
+    max_cg: int = 250
+    c1: float = 1e-4
+    max_trials: int = 40
+
+    batch_size: ClassVar[None] = None
+    takes_batches: ClassVar[bool] = False
+    matrix: ClassVar[str] = "hessian"
+
+    def __post_init__(self) -> None:
+        check_forcing(self.eta_max, self.gamma, self.exponent)
+        check_max_cg(self.max_cg)
+        _ = self._search
+
+    @cached_property
+    def _search(self) -> LineSearch:
+        return Armijo(self.c1, self.max_trials)
+
+    @cached_property
+    def _direction(self) -> TruncatedNewton:
+        return TruncatedNewton(self.matrix, self.max_cg, self.eta_max, self.gamma, self.exponent)
+
+    def init(self, objective: Objective, x: Array, batch: Array | None = None) -> DescentState:
+        return line_search_init(objective, x, self._search, self._direction)
+
+    def step(self, objective: Objective, state: DescentState, batch: Array | None = None) -> DescentState:
+        return line_search_step(objective, state, self._search, self._direction)
+
+
+@SOLVERS.register("newton-cg", "Newton with inexact directions by CG and a line search", kind="ours")
+@dataclass(frozen=True)
+class NewtonCG(_TruncatedNewtonMethod):
+    """``x_{k+1} = x_k + t_k p_k`` with ``|H_k p_k + g_k| <= eta_k |g_k|`` by conjugate gradients.
+
+    Nocedal and Wright (2006), algorithm 7.1, with exact Hessian products, Armijo's search, and the tolerances of
+    Eisenstat and Walker (1996), choice 2.
+
+    Parameters
+    ----------
+    eta_max : float
+        First and largest tolerance, in (0, 1).
+    gamma, exponent : float
+        Constants of the tolerances, in (0, 1] and (1, 2]; see :meth:`~nmdl_bench.optimizers.curvature.Forcing.tighten`.
+        The exponent is the order of convergence.
+    max_cg : int
+        Products a direction, >= 1.
+    c1 : float
+        Armijo's constant, in (0, 1).
+    max_trials : int
+        Trials a search.
+    """
+
+
+@SOLVERS.register("gauss-newton-cg", "Gauss-Newton with inexact directions by CG and a line search", kind="ours")
+@dataclass(frozen=True)
+class GaussNewtonCG(_TruncatedNewtonMethod):
+    """``x_{k+1} = x_k + t_k p_k`` with ``|G_k p_k + g_k| <= eta_k |g_k|`` for the Gauss-Newton matrix ``G = J^T H J``.
+
+    As :class:`NewtonCG` (Nocedal and Wright 2006, section 10.3; for losses other than squares Schraudolph 2002). ``G``
+    has no negative eigenvalue where the loss is convex; for a network that is linear in its parameters it is the
+    Hessian.
+
+    Parameters
+    ----------
+    eta_max, gamma, exponent, max_cg, c1, max_trials
+        As for :class:`NewtonCG`.
+    """
+
+    matrix: ClassVar[str] = "gauss-newton"
+    needs: ClassVar[tuple[Structure, ...]] = ("gauss-newton",)
