@@ -26,17 +26,16 @@ def tick(xp: Any, name: str) -> None:
 
 @dataclass(frozen=True)
 class Quadratics:
-    """``f(x) = 1/2 |r|^2 + alpha/2 |x|^2`` for ``r(x) = A x + B (x * x) + c``; ``h`` is 0, a box or ``gamma |x|_1``."""
+    """``f(x) = 1/2 |r|^2`` for ``r(x) = A x + B (x * x) + c``."""
 
     xp: Any
     arrays: Any  # A, B (m, n), c (m,), lower, upper (n,)
     x0: Any
-    alpha: float = 0.0
     n_samples: int = 1
 
     @property
     def static(self) -> Any:
-        return type(self).__name__, self.alpha
+        return type(self).__name__
 
     def with_arrays(self, arrays: Any) -> Any:
         return replace(self, arrays=arrays)
@@ -45,12 +44,11 @@ class Quadratics:
         tick(self.xp, "forward")
         A, B, c, *_ = self.arrays
         r = A @ x + B @ (x * x) + c
-        return 0.5 * self.xp.dot(r, r) + 0.5 * self.alpha * self.xp.dot(x, x), (x, r)
+        return 0.5 * self.xp.dot(r, r), (x, r)
 
     def grad(self, tape: Any) -> Any:
         tick(self.xp, "gradient")
-        x, r = tape
-        return self._vjp(tape, r) + self.alpha * x
+        return self._vjp(tape, tape[1])
 
     def residual(self, tape: Any) -> Any:
         return self.xp.copy(tape[1])
@@ -69,11 +67,11 @@ class Quadratics:
         return self._vjp(tape, w)
 
     def gauss_newton(self, tape: Any, v: Any) -> Any:
-        return self.vjp(tape, self.jvp(tape, v)) + self.alpha * v
+        return self.vjp(tape, self.jvp(tape, v))
 
     def hessian(self, tape: Any, v: Any) -> Any:
         tick(self.xp, "hessian")
-        return self._vjp(tape, self._jvp(tape, v)) + 2 * (self.arrays[1].T @ tape[1]) * v + self.alpha * v
+        return self._vjp(tape, self._jvp(tape, v)) + 2 * (self.arrays[1].T @ tape[1]) * v
 
     def _jvp(self, tape: Any, v: Any) -> Any:
         A, B, *_ = self.arrays
@@ -82,6 +80,15 @@ class Quadratics:
     def _vjp(self, tape: Any, w: Any) -> Any:
         A, B, *_ = self.arrays
         return A.T @ w + 2 * tape[0] * (B.T @ w)
+
+
+ALPHA = 0.1
+
+
+class Linear(Quadratics):
+    """With ``B = 0``, and the last n rows those of Tikhonov's term."""
+
+    alpha = ALPHA
 
 
 class Boxed(Quadratics):
@@ -128,7 +135,6 @@ class Small:
     start: np.ndarray
     cls: type = Quadratics
     provides: tuple[str, ...] = ("gauss-newton", "residual")
-    alpha: float = 0.0
     lower: float = -np.inf
     upper: float = np.inf
     name: str = "small"
@@ -139,7 +145,7 @@ class Small:
 
     def bind(self, xp: Any) -> Any:
         box = np.full(self.start.shape, self.lower), np.full(self.start.shape, self.upper)
-        return self.cls(xp, tuple(map(xp.asarray, (self.A, self.B, self.c, *box))), xp.asarray(self.start), self.alpha)
+        return self.cls(xp, tuple(map(xp.asarray, (self.A, self.B, self.c, *box))), xp.asarray(self.start))
 
     def metrics(self, xp: Any, x: Any) -> dict[str, float]:
         return {}
@@ -152,11 +158,11 @@ def rosenbrock(**change: Any) -> Small:
 
 
 def convex(**change: Any) -> Small:
-    """Linear least squares, six equations and three unknowns, from a start that is not zero."""
+    """Linear least squares with Tikhonov's term, six equations and three unknowns, from a start that is not zero."""
     rng = np.random.default_rng(3)
-    A = rng.standard_normal((6, 3))
-    small = Small(A, 0 * A, rng.standard_normal(6), np.array([1.0, -1.0, 0.5]), alpha=0.1)
-    return replace(small, **{"provides": ("gauss-newton",), **change})
+    A = np.concatenate([rng.standard_normal((6, 3)), ALPHA**0.5 * np.eye(3)])
+    small = Small(A, 0 * A, np.append(rng.standard_normal(6), np.zeros(3)), np.array([1.0, -1.0, 0.5]), Linear)
+    return replace(small, **{"provides": ("gauss-newton", "residual", "linear"), **change})
 
 
 def boxed(**change: Any) -> Small:
@@ -173,7 +179,7 @@ def suited(solver: str) -> Small:
     """A problem that a listed solver can take: Rosenbrock's function unless it asks for something else."""
     entry = SOLVERS[solver]
     if "linear" in entry.needs:
-        return convex(provides=("gauss-newton", "linear"))
+        return convex()
     if "composite" in entry.needs:
         return convex(cls=Lasso, provides=("gauss-newton", "composite"))
     if "bounds" in entry.needs:

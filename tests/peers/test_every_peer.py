@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_problems import CALLS, Small, boxed, rosenbrock, suited
+from small_problems import ALPHA, CALLS, Small, boxed, rosenbrock, suited
 
 from nmdl_bench.backends import get_backend
 from nmdl_bench.catalogue import PROBLEMS, SOLVERS
-from nmdl_bench.contracts import HISTORY_COLUMNS, Problem, Result, Stop
+from nmdl_bench.contracts import HISTORY_COLUMNS, ConfigurationError, Problem, Result, Stop, UnknownNameError
 from nmdl_bench.problems.learning import LearningProblem
 from nmdl_bench.registry import mismatch
 from nmdl_bench.solve import solve
@@ -171,8 +171,7 @@ def test_bounds_hold(peer: str) -> None:
 def test_linear_least_squares_are_solved(peer: str) -> None:
     problem = suited(peer)
     result = attempt(peer, problem, Stop(max_iterations=2000, gtol=1e-8))
-    A, c, alpha = problem.A, problem.c, problem.alpha
-    exact = np.linalg.solve(A.T @ A + alpha * np.eye(3), -A.T @ c)
+    exact = np.linalg.lstsq(problem.A, -problem.c)[0]
     assert result.status == "converged", result.reason
     np.testing.assert_allclose(result.x, exact, rtol=1e-6)
 
@@ -183,7 +182,7 @@ def test_krylov_iterates_are_scipys() -> None:
 
     problem = replace(suited("scipy-sparse-lsqr"), start=np.zeros(3))
     result = attempt("scipy-sparse-lsqr", problem, Stop(max_iterations=2, gtol=0.0))
-    expected = lsqr(problem.A, -problem.c, damp=problem.alpha**0.5, iter_lim=2, atol=0, btol=0, conlim=0)[0]
+    expected = lsqr(problem.A[:6], -problem.c[:6], damp=ALPHA**0.5, iter_lim=2, atol=0, btol=0, conlim=0)[0]
     np.testing.assert_allclose(result.x, expected, rtol=1e-12)
 
 
@@ -222,9 +221,20 @@ def test_host_solvers_take_every_backend(peer: str, backend: str) -> None:
     np.testing.assert_allclose(there.x, here.x, rtol=1e-8)
 
 
+KINDS = {
+    "five classes": ("peaks", {"depth": 0, "alpha": 0.1, "n": 80}),
+    "two classes": ("spirals", {"depth": 0, "alpha": 0.1, "n": 80}),
+    "one probability": ("logistic-breast-cancer", {"alpha": 0.1, "n": 200}),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @cases(LOGISTIC)
-def test_logistic_regression_is_the_same_function(peer: str) -> None:
-    problem, stop = logistic(), Stop(max_iterations=500, gtol=1e-7)
+def test_logistic_regression_is_the_same_function(peer: str, kind: str) -> None:
+    name, options = KINDS[kind]
+    problem, stop = PROBLEMS.make(name, **options), Stop(max_iterations=2000, gtol=1e-7)
+    assert "logistic" in problem.provides  # type: ignore[attr-defined]
+    assert "logistic" in PROBLEMS[name].structure(options)
     ours = solve(problem, SOLVERS.make("lbfgs"), get_backend("numpy"), stop)
     theirs = attempt(peer, problem, stop)
     assert theirs.status == ours.status == "converged", theirs.reason
@@ -232,9 +242,25 @@ def test_logistic_regression_is_the_same_function(peer: str) -> None:
     np.testing.assert_allclose(theirs.x, ours.x, atol=1e-4)
 
 
-def test_options_are_typed() -> None:
-    from nmdl_bench.contracts import ConfigurationError, UnknownNameError
+@pytest.mark.parametrize("options", [{}, {"depth": 0, "alpha": 0.0}, {"depth": 0, "loss": "least-squares"}])
+def test_what_is_no_logistic_regression(options: dict[str, Any]) -> None:
+    problem = PROBLEMS.make("spirals", n=40, **options)
+    assert "logistic" not in problem.provides  # type: ignore[attr-defined]
+    assert "logistic" not in PROBLEMS["spirals"].structure(options)
+    with pytest.raises(ConfigurationError, match="it needs logistic"):
+        attempt("sklearn-logistic-lbfgs", problem)
 
+
+def test_listed_linear_problems() -> None:
+    """An image deblurred by SciPy's LSQR, and by Ridge on its matrix."""
+    problem, stop = PROBLEMS.make("deblurring", size=8, alpha=1e-2), Stop(max_iterations=200, gtol=1e-8)
+    results = [attempt(peer, problem, stop) for peer in ("scipy-sparse-lsqr", "scipy-sparse-cg", "sklearn-ridge-svd")]
+    assert {result.status for result in results} == {"converged"}
+    for result in results:
+        np.testing.assert_allclose(result.x, results[-1].x, atol=1e-6)
+
+
+def test_options_are_typed() -> None:
     assert SOLVERS.options("torch-adamw") == ("step_size", "beta1", "beta2", "epsilon", "weight_decay", "batch_size")
     with pytest.raises(ConfigurationError, match="step_size of solver 'torch-adamw' must be float, not 'fast'"):
         SOLVERS.make("torch-adamw", step_size="fast")

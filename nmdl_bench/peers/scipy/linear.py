@@ -6,6 +6,7 @@ Both kinds solve for the step ``d = x - x0`` from the objective's start, which n
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -80,10 +81,10 @@ class _Found:
 
 @dataclass(frozen=True)
 class ScipyBidiagonal:
-    """``lsqr`` (Paige and Saunders 1982) or ``lsmr`` (Fong and Saunders 2011) on ``[A; sqrt(alpha) I] d = -[r; s]``.
+    """``lsqr`` (Paige and Saunders 1982) or ``lsmr`` (Fong and Saunders 2011) on ``J d = -r`` with the residual at x0.
 
-    Here ``r = A x0 - b`` and ``s = sqrt(alpha) x0``. From ``x0 = 0`` it is what SciPy does for ``damp = sqrt(alpha)``.
-    They have no callback: see :func:`nmdl_bench.peers.rerun.rerun` for what is recorded.
+    Tikhonov's term is among its rows: from ``x0 = 0`` it is what SciPy does for ``damp = sqrt(alpha)``. They have no
+    callback: see :func:`nmdl_bench.peers.rerun.rerun` for what is recorded.
 
     Parameters
     ----------
@@ -99,37 +100,31 @@ class ScipyBidiagonal:
     needs: ClassVar[tuple[str, ...]] = ("linear",)
 
     def run(self, objective: Objective, x: Array, stop: Stop, record: Record, seed: int = 0) -> Result:
+        xp = objective.xp
+        limit = {"lsqr": "iter_lim", "lsmr": "maxiter"}[self.method]
+
         def solve(iterations: int) -> tuple[Array, int, Counts]:
-            return _bidiagonal(self.method, objective, x, iterations, self.options)
+            counts = {"jvp": 0, "vjp": 0}
+
+            def product(name: str, u: np.ndarray) -> np.ndarray:
+                counts[name] += 1
+                return _host(xp, call(objective, (name,), _PRODUCTS[name], tape, xp.asarray(u)))
+
+            _, tape = call(objective, ("forward",), _forward, x)
+            r, z = _host(xp, call(objective, ("residual",), _residual, tape)), _host(xp, x)
+            matrix = linalg.LinearOperator(
+                (r.size, z.size), matvec=partial(product, "jvp"), rmatvec=partial(product, "vjp"), dtype=np.float64
+            )
+            found = getattr(linalg, self.method)(
+                matrix, -r, atol=0.0, btol=0.0, conlim=0.0, **{limit: iterations}, **self.options
+            )
+            return xp.asarray(z + found[0]), int(found[2]), Counts(1, 0, **counts)
 
         return rerun(objective, x, stop, record, solve)
 
 
-def _bidiagonal(
-    method: str, objective: Any, x: Array, iterations: int, options: dict[str, Any]
-) -> tuple[Array, int, Counts]:
-    xp = objective.xp
-    counts = {"jvp": 0, "vjp": 0}
-
-    def product(name: str, u: np.ndarray) -> np.ndarray:
-        counts[name] += 1
-        return np.asarray(xp.to_numpy(call(objective, (name,), _PRODUCTS[name], tape, xp.asarray(u))), np.float64)
-
-    _, tape = call(objective, ("forward",), _forward, x)
-    z = xp.to_numpy(x).astype(np.float64)
-    r = np.asarray(xp.to_numpy(call(objective, ("residual",), _residual, tape)), np.float64)
-    root, m = float(np.sqrt(objective.alpha)), r.size
-    matrix = linalg.LinearOperator(
-        (m + z.size, z.size),
-        matvec=lambda v: np.concatenate([product("jvp", v), root * v]),
-        rmatvec=lambda u: product("vjp", u[:m]) + root * u[m:],
-        dtype=np.float64,
-    )
-    limit = {"lsqr": "iter_lim", "lsmr": "maxiter"}[method]
-    found = getattr(linalg, method)(
-        matrix, -np.concatenate([r, root * z]), atol=0.0, btol=0.0, conlim=0.0, **{limit: iterations}, **options
-    )
-    return xp.asarray(z + found[0]), int(found[2]), Counts(1, 0, **counts)
+def _host(xp: Any, a: Array) -> np.ndarray:
+    return np.asarray(xp.to_numpy(a), np.float64)
 
 
 def _forward(objective: Any, x: Array) -> Any:

@@ -18,7 +18,7 @@ for _solver, _summary in {
         f"scikit-learn's LogisticRegression by {_summary}",
         "logistic.SklearnLogistic",
         _solver,
-        needs=("gauss-newton",),
+        needs=("logistic",),
     )
 for _solver, _summary in {
     "svd": "a singular value decomposition",
