@@ -184,12 +184,17 @@ class Objective(Protocol):
         """
 
 
-Structure = Literal["gauss-newton", "residual", "composite", "bounds", "blocks", "separable"]
+Structure = Literal["gauss-newton", "residual", "linear", "logistic", "composite", "bounds", "blocks", "separable"]
 """What some solvers need beyond value, gradient and Hessian products. A problem declares it (``provides``), a solver
-requires it (``needs``); what an objective has then:
+requires it (``needs``) or makes use of it where there is any (``accepts``); what an objective has then:
 
 ``gauss-newton``  ``jvp``, ``vjp`` and ``gauss_newton``
 ``residual``      ``residual(tape)`` (m,) and ``jacobian(tape)`` (m, n) with ``f = 1/2 |r|^2``
+``linear``        ``residual`` with ``r = [A x - b; sqrt(alpha) x]``, the second part where ``alpha`` is positive alone;
+                  ``jvp``, ``vjp`` and ``gauss_newton`` are the same on every tape
+``logistic``      the loss of one affine map of features, ``f = E([Y 1] W, C) + alpha/2 |W|^2`` with ``alpha > 0``, over
+                  ``arrays`` (Y, C) and with ``x`` the rows of W; E is the cross-entropy, ``static.loss``, of
+                  probabilities by softmax, or of one by the logistic function
 ``composite``     ``penalty(x)``, a convex h that need not be smooth, and ``prox(v, t)``, the x that minimises
                   ``h(x) + |x - v|^2 / 2t``, afresh; minimised is ``f + h``, and ``forward`` and ``grad`` are of ``f``
 ``bounds``        ``lower`` and ``upper`` (size,), infinite where there is none; ``composite`` with their indicator as h

@@ -14,6 +14,7 @@ from nmdl_bench.backends.trees import tree_map
 from nmdl_bench.contracts import Array, ConfigurationError, Regulariser
 from nmdl_bench.data import Dataset
 from nmdl_bench.data.augment import Augmentation
+from nmdl_bench.networks.linear_model import LOGISTIC, is_linear
 from nmdl_bench.networks.losses import get_loss
 from nmdl_bench.networks.network import Network
 from nmdl_bench.problems.objective import Draws, LearningObjective, Samples, Structure
@@ -96,7 +97,8 @@ class LearningProblem:
     def provides(self) -> tuple[str, ...]:
         """See :data:`nmdl_bench.contracts.Structure`."""
         separable = get_loss(self.loss).smooth and is_separable(self.network, self.regularisers)
-        return ("gauss-newton", "separable") if separable else ("gauss-newton",)
+        logistic = self.loss in LOGISTIC and self.alpha and not self.regularisers and is_linear(self.network)
+        return ("gauss-newton", *["separable"] * separable, *["logistic"] * bool(logistic))
 
     @cached_property
     def start(self) -> np.ndarray:

@@ -103,6 +103,11 @@ class LinearObjective:
     x0: Array
     n_samples: int = 1
 
+    @property
+    def alpha(self) -> float:
+        """Weight of Tikhonov's term."""
+        return self.static.alpha
+
     def with_arrays(self, arrays: LinearData | None) -> LinearObjective:
         return replace(self, arrays=cast(LinearData, arrays))
 
@@ -189,7 +194,7 @@ class LinearProblem:
     map: LinearMap = field(default_factory=Dense)
     tau: float = 1e-3
 
-    provides: ClassVar[tuple[str, ...]] = ("gauss-newton", "residual")
+    provides: ClassVar[tuple[str, ...]] = ("gauss-newton", "residual", "linear")
 
     def __post_init__(self) -> None:
         if not 0 <= self.alpha < float("inf"):

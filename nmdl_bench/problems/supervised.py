@@ -11,6 +11,7 @@ from nmdl_bench.contracts import PROBLEMS, ConfigurationError
 from nmdl_bench.data import Dataset, load, option_names
 from nmdl_bench.data.augment import Augmentation
 from nmdl_bench.networks.architectures import conv_resnet, resnet
+from nmdl_bench.networks.linear_model import LOGISTIC
 from nmdl_bench.networks.losses import LOSSES
 from nmdl_bench.networks.network import Network
 from nmdl_bench.networks.regularisers import smoothness as smooth_in_time
@@ -80,11 +81,11 @@ def _register(
     }
 
     def provides(options: dict[str, Any]) -> tuple[str, ...]:
-        depth = options.get("depth", known["depth"].default)
-        separable = (conv or depth > 0) and getattr(
-            LOSSES.get(options.get("loss", known["loss"].default)), "smooth", False
-        )
-        return ("gauss-newton", "separable") if separable else ("gauss-newton",)
+        given = {option: options.get(option, parameter.default) for option, parameter in known.items()}
+        deep, loss = conv or given["depth"] > 0, given["loss"]
+        separable = deep and getattr(LOSSES.get(loss), "smooth", False)
+        logistic = not deep and loss in LOGISTIC and given["alpha"] and not given["smoothness"]
+        return ("gauss-newton", *["separable"] * separable, *["logistic"] * bool(logistic))
 
     @PROBLEMS.register(name, summary, requires=requires, provides=provides)
     def make(**options: Any) -> LearningProblem:

@@ -25,6 +25,7 @@ def _entries(what: str, store: Path) -> list[Row]:
         row: Row = {"name": entry.name, "summary": entry.summary}
         if what == "solvers":
             row |= {"kind": entry.kind or "ours", "backends": list(entry.backends), "needs": list(entry.needs)}
+            row["accepts"] = list(entry.accepts)
         else:
             row["provides"] = list(entry.structure({}))
         options = registry.options(entry.name)

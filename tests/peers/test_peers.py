@@ -11,8 +11,12 @@ from nmdl_bench.contracts import Stop
 from nmdl_bench.solve import solve
 
 SMALL = {"n": 140, "n_validation": 20, "n_test": 20, "width": 3, "depth": 2}  # shallow: compiled quickly
-PEERS = [(e.name, b) for e in SOLVERS if e.kind == "peer" for b in ("numpy", "torch", "jax") if e.runs_on(b)]
-QUASI_NEWTON = [(name, b) for name, b in PEERS if "lbfgs" in name]
+QUASI_NEWTON = [
+    ("scipy-lbfgsb", "numpy"), ("scipy-lbfgsb", "torch"), ("scipy-lbfgsb", "jax"), ("torch-lbfgs", "torch"),
+    ("optax-lbfgs", "jax"), ("jaxopt-lbfgs", "jax"),
+]  # fmt: skip
+PEERS = [*QUASI_NEWTON, ("torch-sgd", "torch"), ("torch-adam", "torch"), ("optax-sgd", "jax"), ("optax-adam", "jax")]
+BATCHED = [e.name for e in SOLVERS if e.kind == "peer" and "batch_size" in (SOLVERS.options(e.name) or ())]
 
 
 @pytest.mark.parametrize(("peer", "backend"), QUASI_NEWTON)
@@ -47,6 +51,18 @@ def test_first_order_methods_are_the_peers(
     assert theirs.passes == pytest.approx(ours.passes)
     assert theirs.iterations == ours.iterations
     np.testing.assert_allclose(theirs.history[:, 4], ours.history[:, 4], rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "peer", [pytest.param(n, marks=pytest.mark.slow if n.startswith("optax") else ()) for n in BATCHED]
+)
+def test_first_order_peers_take_batches(peer: str) -> None:
+    xp, stop = get_backend("jax" if peer.startswith("optax") else "torch"), Stop(max_epochs=2)
+    result = solve(PROBLEMS.make("circles", **SMALL), SOLVERS.make(peer, batch_size=20), xp, stop, seed=5)
+    assert (result.status, result.iterations, result.counts.forward) == ("max_iterations", 10, 10)
+    assert result.passes == 2.0
+    assert len(result.history) == 3
+    assert np.all(np.isfinite(result.history[:, 4]))
 
 
 @pytest.mark.parametrize(("peer", "backend"), [("scipy-lbfgsb", "numpy"), ("torch-lbfgs", "torch")])
