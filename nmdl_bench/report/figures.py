@@ -171,18 +171,20 @@ def _backends(data: RunData, summary: Summary) -> list[Planned]:
 
 
 def _profile(data: RunData, summary: Summary, kind: Literal["performance", "data"]) -> list[Planned]:
-    """A figure for each level and group of solvers."""
+    """A figure for each level and group of solvers, over the problems that any of the group ran on."""
     levels: list[Any] = [*levels_of(data)] or [None]
     out: list[Planned] = []
     for tau in levels:
-        frame = profile_data(data, summary.repeats if tau is None else with_targets(data, tau), kind)
-        if not len(frame) or frame.instances.max() < 2 or frame.solver.nunique() < 2:
-            continue  # a profile of one problem or one solver says nothing that the table does not
+        results = summary.repeats if tau is None else with_targets(data, tau)
         for group in groups_of(data):
+            met = set(results.problem[results.solver.isin(group.solvers)])
+            frame = profile_data(data, results[results.problem.isin(met)], kind)
+            if not len(frame) or frame.instances.max() < 2 or frame.solver.nunique() < 2:
+                continue  # a profile of one problem or one solver says nothing that the table does not
             own = frame[frame.solver.isin(group.solvers)].reset_index(drop=True)
             level = f", tau = {tau:g}" if tau is not None else ""
             title = f"{kind.capitalize()} profiles{_of(group)}{level}"
-            out.append(Planned(_KIND_NAMES[kind], own, title, _profile_caption(data, summary, own, kind, tau)))
+            out.append(Planned(_KIND_NAMES[kind], own, title, _profile_caption(data, summary, own, kind, tau, met)))
     return out
 
 
@@ -206,9 +208,12 @@ def _level(data: RunData, summary: Summary, tau: float | None) -> str:
     return f"The target is that of the tables: {' or '.join(said)}. "
 
 
-def _profile_caption(data: RunData, summary: Summary, frame: pd.DataFrame, kind: str, tau: float | None) -> str:
-    applied = summary.repeats.drop_duplicates(["problem", "solver"]).groupby("solver").size()
-    some = list(applied.index[(applied < len(summary.problems)) & applied.index.isin(frame.solver)])
+def _profile_caption(
+    data: RunData, summary: Summary, frame: pd.DataFrame, kind: str, tau: float | None, met: set[str]
+) -> str:
+    ran = summary.repeats[summary.repeats.problem.isin(met) & summary.repeats.solver.isin(frame.solver)]
+    applied = ran.drop_duplicates(["problem", "solver"]).groupby("solver", sort=False).size()
+    some = list(applied.index[applied < len(met)])
     left_out = f"{words.listing(some)} did not run on all of them, which counts as not solved. " if some else ""
     simplex = "per_variable" in frame and frame.per_variable.any()
     unit = " (in units of n + 1, n the number of variables, eq. 2.4)" if simplex else ""
