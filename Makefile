@@ -19,7 +19,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[dev]'
 	touch $@ $(VENV)/.run
 
-.PHONY: help run accuracy course test test-all check bench memory gpu clean
+.PHONY: help run accuracy course optimizers fuzz test test-all check bench memory gpu clean
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,14 @@ accuracy: $(VENV)/.run  ## what the networks reach, over five splits; report und
 course: $(VENV)/.run  ## the textbook figures; each in a folder of its own under reports/course
 	for file in reports/course/*.toml; do $(BIN)/nmdl-bench study $$file || exit 1; done
 
+optimizers: $(VENV)/.run  ## all optimizers and their peers over the whole problem set; report under reports/optimizers
+	$(BIN)/nmdl-bench run reports/optimizers.toml --store $(STORE)
+
+fuzz: $(VENV)/.dev  ## thousands of small and broken problems on NumPy, PyTorch and JAX
+	$(BIN)/python tests/optimizers/fuzz.py --backend numpy --cases 10000
+	$(BIN)/python tests/optimizers/fuzz.py --backend torch --cases 10000
+	$(BIN)/python tests/optimizers/fuzz.py --backend jax --cases 1000
+
 test: $(VENV)/.dev  ## the tests
 	$(BIN)/python -m pytest -n 2 -m 'not gpu and not slow'
 
@@ -45,9 +53,10 @@ check: $(VENV)/.dev  ## formatter, linter, types, layering
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev  ## networks and convolutions against each library's own idiom; start-up time
+bench: $(VENV)/.dev  ## networks, convolutions and optimizers against each library's own; start-up time
 	$(BIN)/python -m benchmarks.idioms
 	$(BIN)/python -m benchmarks.convolutions
+	$(BIN)/python -m benchmarks.optimizers
 	$(BIN)/python tests/startup.py
 
 memory: $(VENV)/.dev  ## peak memory against depth for each way to keep states; figure under reports/reference/memory

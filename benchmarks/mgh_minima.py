@@ -272,10 +272,7 @@ def entries(function: TestFunction, n: int, m: int, starts: int) -> list[Minimum
     values = [mpmath.mpf(minimum.value) for minimum in infinite]
     points = [point for point in points if not any(mpmath.almosteq(point.F, value, 1e-12) for value in values)]
     points.sort(key=lambda point: point.F)
-    known = [
-        Minimum(point.kind if i else "global", *words(point))
-        for i, point in enumerate(points)
-    ]
+    known = [Minimum(point.kind if i else "global", *words(point)) for i, point in enumerate(points)]
     if function.name == "brown-almost-linear":
         known.append(FLAT)
     known += infinite

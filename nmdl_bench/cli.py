@@ -67,27 +67,42 @@ main.add_command(study)
     epilog=examples(
         "nmdl-bench list",
         "nmdl-bench list solvers --json",
+        "nmdl-bench list capabilities --format markdown    who can minimise what, and where",
         "nmdl-bench list problems --plugin my_problem.py",
         "nmdl-bench list runs",
     ),
 )
-@click.argument("what", type=click.Choice(["problems", "solvers", "backends", "runs"]), required=False)
+@click.argument("what", type=click.Choice(["problems", "solvers", "backends", "capabilities", "runs"]), required=False)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "json"]),
+    default="text",
+    show_default=True,
+    help="How to print; Markdown has a column for each structure and array library.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @plugin_option
 @store_option
 @sentences
-def list_(what: str | None, as_json: bool, plugins: tuple[Path, ...], store: Path) -> None:
-    """List problems, solvers and backends, or the runs in the store."""
+def list_(what: str | None, form: str, as_json: bool, plugins: tuple[Path, ...], store: Path) -> None:
+    """List problems, solvers and backends, or the runs in the store.
+
+    A solver can minimise a problem that provides the structure that the solver needs; `capabilities` shows both.
+    """
     from nmdl_bench.runs import listing
     from nmdl_bench.runs.plugins import load_all
 
     load_all(plugins)
-    wanted = [what] if what else ["problems", "solvers", "backends"]
+    wanted = listing.TABLES.get(what or "", [what or ""])
     tables = {name: listing.rows(name, store) for name in wanted}
-    if as_json:
+    if as_json or form == "json":
         import json
 
-        click.echo(json.dumps(tables if what is None else tables[wanted[0]], indent=2))
+        click.echo(json.dumps(tables if len(wanted) > 1 else tables[wanted[0]], indent=2))
+        return
+    if form == "markdown":
+        click.echo("\n\n".join(f"## {name.capitalize()}\n\n{listing.markdown(rows)}" for name, rows in tables.items()))
         return
     for i, (name, rows) in enumerate(tables.items()):
         click.echo(("\n" if i else "") + click.style(name.capitalize(), bold=True))

@@ -8,11 +8,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from click.testing import CliRunner
 
+from nmdl_bench.catalogue import SOLVERS
 from nmdl_bench.cli import main
+from nmdl_bench.contracts import Structure
 
 PLUGIN = Path(__file__).resolve().parent / "runs" / "odd_solvers.py"
 EXPERIMENT = f"""
@@ -200,6 +203,36 @@ def test_list():
     assert adam["kind"] == "ours"
     assert "batch_size" in adam["options"]
     assert set(json.loads(call("list", "--json").stdout)) == {"problems", "solvers", "backends"}
+
+
+def test_capabilities_name_each_structure_and_library():
+    done = call("list", "capabilities", "--format", "markdown").stdout
+    solvers, problems = done.split("## Problems\n\n")
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in solvers.splitlines() if line[:1] == "|"]
+    heads = table[0]
+    assert heads[heads.index("gauss-newton") :][:6] == list(get_args(Structure))
+    rows = {row[0]: dict(zip(heads, row)) for row in table[2:]}
+    assert set(rows) == {entry.name for entry in SOLVERS}
+    for entry in SOLVERS:
+        for library in ("numpy", "torch", "jax", "cupy"):
+            assert bool(rows[entry.name][library]) == entry.runs_on(library)
+        for structure in get_args(Structure):
+            assert bool(rows[entry.name][structure]) == (structure in entry.needs)
+    spirals = next(line for line in problems.splitlines() if line.startswith("| spirals "))
+    assert spirals.count("\N{CHECK MARK}") == 1
+    assert set(json.loads(call("list", "capabilities", "--format", "json").stdout)) == {"solvers", "problems"}
+
+
+def test_documented_capabilities_are_those_of_the_registry():
+    """`nmdl-bench list capabilities --format markdown > docs/capabilities.md` writes the file anew."""
+    listed = subprocess.run(
+        [sys.executable, "-m", "nmdl_bench.cli", "list", "capabilities", "--format", "markdown"],
+        capture_output=True,
+        encoding="utf-8",
+        env=os.environ | {"PYTHONIOENCODING": "utf-8"},
+        check=True,
+    ).stdout
+    assert (Path(__file__).parents[1] / "docs" / "capabilities.md").read_text(encoding="utf-8") == listed
 
 
 def test_list_with_a_plugin_and_runs(finished):

@@ -9,7 +9,7 @@ import pandas as pd
 from nmdl_bench.report.frames import RunData
 from nmdl_bench.report.numbers import significant
 from nmdl_bench.report.summary import Column, Summary
-from nmdl_bench.report.targets import tau_of
+from nmdl_bench.report.targets import gap_of, tau_of
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,8 @@ def _cell(record: dict[str, object], column: Column) -> Cell:
 def _note(data: RunData, group: pd.DataFrame, problem: str) -> str:
     """Such as ``Target: training loss 0.123 (tau = 0.1). Medians over 3 repeats.``."""
     targets = group.target.dropna()
-    tau = f"tau = {tau_of(data, problem):g}"
+    gap = gap_of(data, problem)
+    tau = f"tau = {tau_of(data, problem):g}" if gap is None else f"relative gap {gap:g} to the known minimum"
     if not len(targets):
         target = "No solver lowered the loss, so there is no target."
     elif group.seeds.max() > 1:

@@ -1,4 +1,4 @@
-"""Convergence curves: training loss against iterations, passes over the data and time."""
+"""Convergence curves: training loss, or what it lacks of the least one, against iterations, passes and time."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from nmdl_bench.report.frames import RunData
 from nmdl_bench.report.labels import LINE_HEIGHT, end_labels
 from nmdl_bench.report.style import Styles, Width
 from nmdl_bench.report.summary import FAILED
+from nmdl_bench.report.targets import relative_gap
 
 AXES = {
     "iterations": "iterations",
@@ -24,14 +25,28 @@ AXES = {
 _COLUMN = {"iterations": "iteration", "passes": "passes", "time": "time"}
 _POINTS = 120
 """Most points drawn of a line."""
+LEAST_GAP = 1e-16
+"""What a smaller gap is drawn at: round-off, or a value below the known minimum."""
 
 
 # ------------------------------------------------------------------------------------------------------------ data
-def curve_data(data: RunData, results: pd.DataFrame, problems: Sequence[str]) -> pd.DataFrame:
+def curve_data(data: RunData, results: pd.DataFrame, problems: Sequence[str], gap: bool = False) -> pd.DataFrame:
     """What the figure shows: a curve a problem and solver, on the first backend that it was measured on.
 
     With one seed, the repeat of median time; with several, the median over seeds of the last loss at or before ``x``
     (a seed that has ended keeps its last loss), beside the least and greatest.
+
+    Parameters
+    ----------
+    data : RunData
+        The run.
+    results : pandas.DataFrame
+        As :func:`nmdl_bench.report.targets.with_targets` gives them.
+    problems : sequence of str
+        Which problems to show.
+    gap : bool
+        Whether :func:`~nmdl_bench.report.targets.relative_gap` takes the loss's place, at least :data:`LEAST_GAP`; the
+        columns are then ``gap``, ``gap_low`` and ``gap_high``.
 
     Returns
     -------
@@ -46,11 +61,12 @@ def curve_data(data: RunData, results: pd.DataFrame, problems: Sequence[str]) ->
     for (problem, solver), group in groups:
         backend = min(group.backend.unique(), key=lambda b: rank[b])
         group = group[group.backend == backend]
-        histories = [data.histories[_median_repeat(seed)] for _, seed in group.groupby("seed")]
+        histories = [_median_history(data, seed, gap) for _, seed in group.groupby("seed")]
         failed = [s for s in group.status if s in FAILED]
         about = {"problem": problem, "solver": solver, "backend": backend}
         about["status"] = failed[0] if failed else group.status.iloc[0]
-        about |= {"seeds": len(histories), "target": float(group.target.median())}
+        target = [float(relative_gap(t, f)) if gap else t for t, f in zip(group.target, group.f_best)]
+        about |= {"seeds": len(histories), "target": float(np.median(target))}
         for axis in AXES:
             line = _line(histories, axis)
             parts.append(
@@ -58,7 +74,17 @@ def curve_data(data: RunData, results: pd.DataFrame, problems: Sequence[str]) ->
             )
     order = ["problem", "solver", "backend", "status", "axis", "x", "loss", "loss_low", "loss_high", "measured"]
     columns = [*order, "seeds", "target"]
-    return pd.DataFrame({c: np.concatenate([part[c] for part in parts]) if parts else [] for c in columns})
+    frame = pd.DataFrame({c: np.concatenate([part[c] for part in parts]) if parts else [] for c in columns})
+    return frame.rename(columns=lambda c: c.replace("loss", "gap")) if gap else frame
+
+
+def _median_history(data: RunData, seed: pd.DataFrame, gap: bool) -> np.ndarray:
+    """History of the repeat of median time, with gaps for losses where asked for."""
+    history = data.histories[_median_repeat(seed)]
+    if gap:
+        history, losses = history.copy(), HISTORY_COLUMNS.index("loss")
+        history[:, losses] = np.maximum(relative_gap(history[:, losses], float(seed.f_best.iloc[0])), LEAST_GAP)
+    return history
 
 
 def _median_repeat(group: pd.DataFrame) -> tuple[str, int]:
@@ -99,7 +125,19 @@ def _thin(rows: np.ndarray) -> np.ndarray:
 
 
 # ------------------------------------------------------------------------------------------------------------ draw
-def draw_curves(data: pd.DataFrame, styles: Styles, width: Width = "text", axes: Sequence[str] = tuple(AXES)) -> Figure:
+def draw_gaps(data: pd.DataFrame, styles: Styles, width: Width = "text") -> Figure:
+    """Relative gap to the least loss, as :func:`draw_curves`; ``data`` as :func:`curve_data` gives it with ``gap``."""
+    frame = data.rename(columns={f"gap{end}": f"loss{end}" for end in ("", "_low", "_high")})
+    return draw_curves(frame, styles, width, what="relative gap")
+
+
+def draw_curves(
+    data: pd.DataFrame,
+    styles: Styles,
+    width: Width = "text",
+    axes: Sequence[str] = tuple(AXES),
+    what: str = "training loss",
+) -> Figure:
     """Training loss, a row of panels a problem (in a single column: a panel below the other).
 
     Parameters
@@ -112,6 +150,8 @@ def draw_curves(data: pd.DataFrame, styles: Styles, width: Width = "text", axes:
         ``"text"`` or ``"column"``.
     axes : sequence of str
         Which of ``AXES`` to draw.
+    what : str
+        Label of the vertical axes.
     """
     problems = list(dict.fromkeys(data.problem))
     reference = next(iter(styles.backends))
@@ -139,7 +179,7 @@ def draw_curves(data: pd.DataFrame, styles: Styles, width: Width = "text", axes:
             if j:
                 panel.tick_params(axis="y", which="both", labelleft=False)
             else:
-                style.y_label(panel, "training loss", panel_width)
+                style.y_label(panel, what, panel_width)
             if separate or i == len(down) - 1:
                 style.x_label(panel, AXES[axis], height)
             if j == 0 and (not separate or axis == axes[0]):

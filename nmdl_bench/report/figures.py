@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -13,17 +17,22 @@ from nmdl_bench.contracts import unknown
 from nmdl_bench.report import style, words
 from nmdl_bench.report.accuracy import accuracy_data, draw_accuracy
 from nmdl_bench.report.architectures import architecture_data, draw_architectures
-from nmdl_bench.report.curves import curve_data, draw_curves
+from nmdl_bench.report.curves import LEAST_GAP, curve_data, draw_curves, draw_gaps
 from nmdl_bench.report.frames import RunData
-from nmdl_bench.report.profiles import draw_profiles, profile_data
+from nmdl_bench.report.groups import Group, groups_of
+from nmdl_bench.report.profile_panels import BANDED, draw_profiles
+from nmdl_bench.report.profiles import profile_data
 from nmdl_bench.report.ratios import draw_ratios, ratio_data
 from nmdl_bench.report.style import Styles, Width
 from nmdl_bench.report.summary import Summary, metric_label
+from nmdl_bench.report.targets import LEAST_SCALE, gap_of, levels_of, tau_of, with_targets
 
 KINDS: dict[str, Callable[[pd.DataFrame, Styles, Width], Figure]] = {
     "loss": draw_curves,
+    "gap": draw_gaps,
     "backends": draw_ratios,
     "profile": draw_profiles,
+    "data-profile": draw_profiles,
     "accuracy": draw_accuracy,
     "architectures": draw_architectures,
 }
@@ -52,14 +61,15 @@ class Planned:
 
 
 def kind_of(name: str) -> str:
-    """``loss`` for ``loss-2``."""
-    return name.split("-")[0]
+    """``loss`` for ``loss-2``, also where the figure is that of a column."""
+    return re.sub(r"(-\d+)?(-column)?$", "", name)
 
 
 def styles_of(data: RunData) -> Styles:
     """Colours and line styles for all figures of a report, in the experiment's order."""
     cases = data.cases
-    return Styles.of(data.order("solver"), data.order("backend"), list(cases.loc[cases.kind == "peer", "solver"]))
+    peers, groups = list(cases.loc[cases.kind == "peer", "solver"]), [g.solvers for g in groups_of(data)]
+    return Styles.of(data.order("solver"), data.order("backend"), peers, groups)
 
 
 def plan(data: RunData, summary: Summary) -> list[Planned]:
@@ -75,37 +85,64 @@ def plan(data: RunData, summary: Summary) -> list[Planned]:
     for name in names:
         if name not in KINDS:
             raise unknown("figure in [report] figures:", name, KINDS)
-    makers = {
+    makers: dict[str, Callable[[RunData, Summary], list[Planned]]] = {
         "loss": _loss,
+        "gap": _gap,
         "backends": _backends,
-        "profile": _profile,
+        "profile": partial(_profile, kind="performance"),
+        "data-profile": partial(_profile, kind="data"),
         "accuracy": _accuracy,
         "architectures": _architectures,
     }
-    return [figure for name in names for figure in makers[name](data, summary) if len(figure.data)]
+    out = []
+    for name in names:
+        made = [figure for figure in makers[name](data, summary) if len(figure.data)]
+        out += [replace(figure, name=f"{name}-{i + 1}" if i else name) for i, figure in enumerate(made)]
+    return out
+
+
+def _gap(data: RunData, summary: Summary) -> list[Planned]:
+    """Of problems whose minimum is known; of all where the experiment asks for this figure by name."""
+    results = summary.repeats
+    known = set(results.problem[results.minimum.notna()])
+    return _curves(data, summary, [p for p in summary.problems if p in known or data.settings.get("figures")], True)
 
 
 def _loss(data: RunData, summary: Summary) -> list[Planned]:
+    return _curves(data, summary, summary.problems, False)
+
+
+def _curves(data: RunData, summary: Summary, shown: Sequence[str], gap: bool) -> list[Planned]:
     out: list[Planned] = []
     reference = data.order("backend")[0]
-    for i in range(0, len(summary.problems), _PROBLEMS_A_FIGURE):
-        problems = summary.problems[i : i + _PROBLEMS_A_FIGURE]
-        frame = curve_data(data, summary.repeats, problems)
-        results = summary.repeats[summary.repeats.problem.isin(problems)]
+    what = "Training loss"
+    if gap:
+        what = (
+            f"Relative gap (f - f*) / max(|f*|, {LEAST_SCALE:g}), with f* the known minimum or, where none is known or "
+            f"somebody went below it, the least loss that any solver reached, and at least {LEAST_GAP:g},"
+        )
+    parts = [shown[i : i + _PROBLEMS_A_FIGURE] for i in range(0, len(shown), _PROBLEMS_A_FIGURE)]
+    for problems, group in itertools.product(parts, groups_of(data)):
+        results = summary.repeats[summary.repeats.problem.isin(problems) & summary.repeats.solver.isin(group.solvers)]
+        frame = curve_data(data, results, problems, gap)
         if len(frame) and frame.seeds.max() > 1:
             line = "median over seeds, with the band from the least to the greatest"
         else:
             line = "the repeat of median time"
         caption = (
-            f"Training loss on {words.listing(problems)} against iterations, passes over the training data (forward "
-            "evaluations, weighted by the share of samples that each touched) and time (steps of the solver alone: "
-            "compilation and metrics are off the clock). Logarithmic axes begin with the start, at 0. One line a "
-            f"solver, on {reference} or on the backend in brackets: {line}. Dotted: the target that tables and "
+            f"{what} on {words.listing(problems)}{_of(group)} against iterations, passes over the training data "
+            "(forward evaluations, weighted by the share of samples that each touched) and time (steps of the solver "
+            "alone: compilation and metrics are off the clock). Logarithmic axes begin with the start, at 0. One line "
+            f"a solver, on {reference} or on the backend in brackets: {line}. Dotted: the target that tables and "
             f"profiles refer to. Crosses: failed runs. {_peers(data)}{_dots(frame)}{words.conditions(data, results)}"
         )
-        name = "loss" if not out else f"loss-{len(out) + 1}"
-        out.append(Planned(name, frame, f"Convergence on {words.listing(problems)}", caption))
+        title = f"{'Gap' if gap else 'Convergence'} on {words.listing(problems)}{_of(group)}"
+        out.append(Planned("gap" if gap else "loss", frame, title, caption))
     return out
+
+
+def _of(group: Group) -> str:
+    return f" ({group.name})" if group.name else ""
 
 
 def _dots(frame: pd.DataFrame) -> str:
@@ -133,20 +170,63 @@ def _backends(data: RunData, summary: Summary) -> list[Planned]:
     return [Planned("backends", frame, "Backends side by side", caption)]
 
 
-def _profile(data: RunData, summary: Summary) -> list[Planned]:
-    frame = profile_data(data, summary.repeats)
-    if not len(frame) or frame.instances.max() < 2 or frame.solver.nunique() < 2:
-        return []  # a profile of one problem or one solver says nothing that the table does not
-    applied = summary.repeats.drop_duplicates(["problem", "solver"]).groupby("solver").size()
-    partial = list(applied.index[applied < len(summary.problems)])
-    left_out = f"{words.listing(partial)} did not run on all of them, which counts as not solved. " if partial else ""
-    caption = (
-        "Performance profiles (Dolan and More 2002): the fraction of problems whose target each solver met within a "
-        f"multiple of the best solver's cost, over {int(frame.instances.max())} problems (each seed is one). Passes "
-        "are those on each solver's first backend, as all backends take the same steps; times are compared over all "
-        f"solvers and backends. {left_out}{_peers(data)}{words.conditions(data, summary.repeats)}"
+def _profile(data: RunData, summary: Summary, kind: Literal["performance", "data"]) -> list[Planned]:
+    """A figure for each level and group of solvers, over the problems that any of the group ran on."""
+    levels: list[Any] = [*levels_of(data)] or [None]
+    out: list[Planned] = []
+    for tau in levels:
+        results = summary.repeats if tau is None else with_targets(data, tau)
+        for group in groups_of(data):
+            met = set(results.problem[results.solver.isin(group.solvers)])
+            frame = profile_data(data, results[results.problem.isin(met)], kind)
+            if not len(frame) or frame.instances.max() < 2 or frame.solver.nunique() < 2:
+                continue  # a profile of one problem or one solver says nothing that the table does not
+            own = frame[frame.solver.isin(group.solvers)].reset_index(drop=True)
+            level = f", tau = {tau:g}" if tau is not None else ""
+            title = f"{kind.capitalize()} profiles{_of(group)}{level}"
+            out.append(Planned(_KIND_NAMES[kind], own, title, _profile_caption(data, summary, own, kind, tau, met)))
+    return out
+
+
+_KIND_NAMES = {"performance": "profile", "data": "data-profile"}
+_PROFILES = {
+    "performance": "Performance profiles (Dolan and More 2002): the fraction of problems whose target each solver met "
+    "within a multiple of the best solver's cost",
+    "data": "Data profiles (More and Wild 2009, eq. 2.3): the fraction of problems whose target each solver met at a "
+    "cost",
+}
+
+
+def _level(data: RunData, summary: Summary, tau: float | None) -> str:
+    """What the target of a profile is."""
+    if tau is not None:
+        return f"The target is f* + {tau:g} (f0 - f*), f* the known minimum or the least value reached. "
+    gaps = {gap_of(data, problem) for problem in summary.problems} - {None}
+    taus = {tau_of(data, problem) for problem in summary.problems if gap_of(data, problem) is None}
+    said = [f"a relative gap of {words.listing(sorted(map(str, gaps)))} to the known minimum"] if gaps else []
+    said += [f"tau = {words.listing([f'{t:g}' for t in sorted(taus)])}"] if taus else []
+    return f"The target is that of the tables: {' or '.join(said)}. "
+
+
+def _profile_caption(
+    data: RunData, summary: Summary, frame: pd.DataFrame, kind: str, tau: float | None, met: set[str]
+) -> str:
+    ran = summary.repeats[summary.repeats.problem.isin(met) & summary.repeats.solver.isin(frame.solver)]
+    applied = ran.drop_duplicates(["problem", "solver"]).groupby("solver", sort=False).size()
+    some = list(applied.index[applied < len(met)])
+    left_out = f"{words.listing(some)} did not run on all of them, which counts as not solved. " if some else ""
+    simplex = "per_variable" in frame and frame.per_variable.any()
+    unit = " (in units of n + 1, n the number of variables, eq. 2.4)" if simplex else ""
+    banded = ""
+    if frame.low.notna().any():
+        few = frame.groupby(["measure", "backend"]).solver.nunique().max() <= BANDED
+        banded = "Bands: 95 % by bootstrap over problems, point by point" + (". " if few else "; they are in the CSV. ")
+    return (
+        f"{_PROFILES[kind]}, over {int(frame.instances.max())} problems (each seed is one). "
+        f"{_level(data, summary, tau)}Evaluations{unit} and passes over the data are those on each "
+        "solver's first backend, as all backends take the same steps; times are compared over all solvers and "
+        f"backends. {banded}{left_out}{_peers(data)}{words.conditions(data, summary.repeats)}"
     )
-    return [Planned("profile", frame, "Performance profiles", caption)]
 
 
 def _accuracy(data: RunData, summary: Summary) -> list[Planned]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,6 +31,7 @@ VALUE_COLUMNS = (
     "memory_host",
     "memory_device",
     "agreement",
+    "minimum",
 )
 """Numbers of a measured repeat, as float64 with NaN where there is none. Times in s, memory in bytes."""
 
@@ -65,6 +66,8 @@ class RunData:
     """Facts about the machine and the installation."""
     workers: dict[str, dict[str, Any]]
     """Facts about the processes that measured, by backend label."""
+    sizes: dict[tuple[str, int], int] = field(default_factory=dict)
+    """(problem, seed) to the number of variables, where a final iterate is stored."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -123,6 +126,7 @@ def load(store: Reader, run_id: str) -> RunData:
             for r in results.drop_duplicates(["backend", "provenance_id"]).itertuples()
             if r.provenance_id and r.provenance_id != run.provenance_id
         },
+        sizes=_sizes(rows),
     )
 
 
@@ -177,6 +181,21 @@ def history_frame(store: Reader, run_id: str) -> pd.DataFrame:
     for i, name in enumerate(HISTORY_COLUMNS):
         out[name] = pd.Series(values[:, i])
     return pd.DataFrame(out)
+
+
+def _sizes(rows: list[dict[str, Any]]) -> dict[tuple[str, int], int]:
+    """Number of variables of each problem and seed, from the first final iterate that there is."""
+    sizes: dict[tuple[str, int], int] = {}
+    for row in rows:
+        instance = str(row["problem"]), int(row["seed"])
+        if instance not in sizes:
+            try:
+                x = row["x"]  # read from the store when asked for
+            except KeyError:
+                continue
+            if x is not None:
+                sizes[instance] = int(np.size(x))
+    return sizes
 
 
 def _results(rows: list[dict[str, Any]], label: dict[tuple[str, str, str], str]) -> pd.DataFrame:

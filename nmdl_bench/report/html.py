@@ -17,6 +17,7 @@ from nmdl_bench.report import words
 from nmdl_bench.report.cells import ProblemTable, legend
 from nmdl_bench.report.figures import Planned
 from nmdl_bench.report.frames import RunData
+from nmdl_bench.report.levels import LevelTable
 from nmdl_bench.report.summary import Summary
 
 MARKS = {"best": "Bold:", "peer": "†", "interpolated": "~", "excluded": "‡"}
@@ -57,7 +58,13 @@ class Drawn:
     """SVG in one column, for phones."""
 
 
-def page(data: RunData, summary: Summary | None, tables: Sequence[ProblemTable], figures: Sequence[Drawn]) -> str:
+def page(
+    data: RunData,
+    summary: Summary | None,
+    tables: Sequence[ProblemTable],
+    figures: Sequence[Drawn],
+    levels: Sequence[LevelTable] = (),
+) -> str:
     """The whole page; it loads nothing from elsewhere.
 
     Parameters
@@ -70,6 +77,8 @@ def page(data: RunData, summary: Summary | None, tables: Sequence[ProblemTable],
         The final table.
     figures : sequence of Drawn
         The figures.
+    levels : sequence of LevelTable
+        The tables of targets, the first of which the page shows.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("nmdl_bench.report", "templates"),
@@ -91,6 +100,7 @@ def page(data: RunData, summary: Summary | None, tables: Sequence[ProblemTable],
         tables=tables,
         legend=legend(summary, **MARKS) if summary else [],
         figures=figures,
+        levels=levels[:1],
         failures=words.failures(data).to_dict("records"),
         solvers=_solvers(data),
         problems=_problems(data),

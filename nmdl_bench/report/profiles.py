@@ -1,26 +1,26 @@
-"""Performance profiles (Dolan and More 2002) at their exact steps."""
+"""Performance profiles (Dolan and More 2002) and data profiles (More and Wild 2009) at their exact steps."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from nmdl_bench.report import style
 from nmdl_bench.report.frames import RunData
-from nmdl_bench.report.labels import LINE_HEIGHT, end_labels
-from nmdl_bench.report.style import Styles, Width
 
+Steps = tuple[np.ndarray, np.ndarray]
+"""Places where a profile steps, ascending and without repetition, and its value from there on."""
+MEASURES = {"evaluations": "target_forward", "passes": "target_passes", "time": "target_time"}
+"""What a cost may be, and the column of :func:`~nmdl_bench.report.targets.with_targets` that holds it."""
+LEAST_FOR_BANDS = 8
+"""Problems below which a bootstrap over them says nothing."""
 _LEAST = 1e-9  # s, or passes: no clock tells less apart
-_COLUMNS = ["measure", "backend", "solver", "ratio", "fraction", "instances"]
+_RESAMPLES = 2000
 
 
-# ------------------------------------------------------------------------------------------------------------ data
-def performance_profile(costs: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def performance_profile(costs: np.ndarray) -> list[Steps]:
     """Steps of the performance profiles ``rho_s(t) = |{p : r_ps <= t}| / n_p`` (Dolan and More 2002, eq. 2.1).
 
     Parameters
@@ -32,47 +32,148 @@ def performance_profile(costs: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]
     Returns
     -------
     list of (ratio, fraction)
-        For each solver the places where its profile steps, ascending and without repetition, and its value from there
-        on. Both are empty for a solver that solved nothing.
+        For each solver the places where its profile steps and its value from there on. Both are empty for a solver
+        that solved nothing.
     """
+    return [_steps(row) for row in performance_ratios(costs)]
+
+
+def data_profile(costs: np.ndarray, sizes: np.ndarray | None = None) -> list[Steps]:
+    """Steps of the data profiles ``d_s(a) = |{p : t_ps <= a}| / n_p`` (More and Wild 2009, eq. 2.3).
+
+    Parameters
+    ----------
+    costs : numpy.ndarray
+        (solvers, problems); infinite or NaN where a solver failed.
+    sizes : numpy.ndarray, optional
+        (problems,) numbers of variables n. Where given, ``t_ps / (n + 1) <= a`` counts (eq. 2.4): the unit is then as
+        many evaluations as a simplex gradient needs.
+
+    Returns
+    -------
+    list of (cost, fraction)
+        As :func:`performance_profile`.
+    """
+    return [_steps(row) for row in data_costs(costs, sizes)]
+
+
+def performance_ratios(costs: np.ndarray) -> np.ndarray:
+    """``r_ps``, the costs (solvers, problems) over the least of each problem; infinite where a solver failed."""
     costs = np.where(np.isnan(costs), np.inf, np.asarray(costs, dtype=float))
     best = costs.min(axis=0, initial=np.inf)
-    out = []
-    for row in costs:
-        solved = np.isfinite(row)
-        ratio, number = np.unique(row[solved] / best[solved], return_counts=True)
-        out.append((ratio, np.cumsum(number) / costs.shape[1]))
-    return out
+    return np.where(np.isfinite(costs), costs / np.where(np.isfinite(best), best, 1.0), np.inf)
 
 
-def profile_data(data: RunData, results: pd.DataFrame) -> pd.DataFrame:
-    """Profiles of passes over the data and of time to the target; an instance is a problem with one seed.
+def data_costs(costs: np.ndarray, sizes: np.ndarray | None = None) -> np.ndarray:
+    """Costs (solvers, problems) in units of ``n + 1`` where sizes are given; infinite where a solver failed."""
+    costs = np.where(np.isnan(costs), np.inf, np.asarray(costs, dtype=float))
+    return costs if sizes is None else costs / (np.asarray(sizes, dtype=float) + 1.0)
 
-    Passes are those of each solver's first backend, since all backends take the same steps. Times are compared over all
-    solvers and backends; the medians of repeats count, where the backend agrees with NumPy float64.
+
+def _steps(row: np.ndarray) -> Steps:
+    place, number = np.unique(row[np.isfinite(row)], return_counts=True)
+    return place, np.cumsum(number) / len(row)
+
+
+def bands(row: np.ndarray, places: np.ndarray, problems: np.ndarray, confidence: float = 0.95) -> Steps:
+    """Pointwise percentile bootstrap band of a profile, over problems.
+
+    Parameters
+    ----------
+    row : numpy.ndarray
+        (instances,) ratios or costs of one solver, infinite where it failed.
+    places : numpy.ndarray
+        (steps,) where the profile steps.
+    problems : numpy.ndarray
+        (instances,) which problem each instance is of: whole problems are resampled, since their seeds resemble one
+        another.
+    confidence : float
+        Level of the band at each place.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Lower and upper end (steps,), NaN for fewer than :data:`LEAST_FOR_BANDS` problems.
+    """
+    names, of = np.unique(problems, return_inverse=True)
+    if len(names) < LEAST_FOR_BANDS:
+        nothing = np.full(len(places), np.nan)
+        return nothing, nothing.copy()
+    met = (row[:, None] <= places[None, :]).astype(float)
+    sums, sizes = np.zeros((len(names), len(places))), np.bincount(of).astype(float)
+    np.add.at(sums, of, met)
+    rng = np.random.Generator(np.random.Philox(0))
+    drawn = rng.multinomial(len(names), np.full(len(names), 1.0 / len(names)), size=_RESAMPLES).astype(float)
+    fractions = (drawn @ sums) / (drawn @ sizes)[:, None]
+    tail = 0.5 * (1.0 - confidence)
+    low, high = np.quantile(fractions, [tail, 1.0 - tail], axis=0)
+    return low, high
+
+
+def profile_data(
+    data: RunData, results: pd.DataFrame, kind: Literal["performance", "data"] = "performance"
+) -> pd.DataFrame:
+    """Profiles of evaluations, passes over the data and time to the target; an instance is a problem with one seed.
+
+    Evaluations (forwards) and passes are those of each solver's first backend, since all backends take the same steps.
+    Times are compared over all solvers and backends; the medians of repeats count, where the backend agrees with NumPy
+    float64.
+
+    Parameters
+    ----------
+    data : RunData
+        The run.
+    results : pandas.DataFrame
+        As :func:`~nmdl_bench.report.targets.with_targets` gives them.
+    kind : str
+        Ratios to the best solver of each instance, or the costs themselves.
 
     Returns
     -------
     pandas.DataFrame
-        Rows ``measure`` (``passes`` or ``time``), ``backend`` (empty for passes), ``solver``, ``ratio``, ``fraction``
-        (the profile from that ratio on; a solver that solved nothing has one row at 1 with 0) and ``instances``.
+        Rows ``measure`` (a key of :data:`MEASURES`), ``backend`` (empty but for times), ``solver``, ``ratio`` or, in
+        data profiles, ``cost``, ``fraction`` (the profile from there on; a solver that solved nothing has one row
+        with 0), ``low`` and ``high`` (ends of the band, NaN where problems are too few), ``instances`` and, in data
+        profiles, ``per_variable`` (whether costs are in units of ``n + 1``).
     """
-    instances = results[["problem", "seed"]].drop_duplicates()
-    index = pd.MultiIndex.from_frame(instances)
+    index = pd.MultiIndex.from_frame(results[["problem", "seed"]].drop_duplicates())
+    rows: list[tuple[object, ...]] = []
+    scaled: set[str] = set()
+    for measure, costs in _measured(data, results, index).items():
+        table = np.array(list(costs.values()))
+        if not np.isfinite(table).any():
+            continue
+        sizes = _sizes(data, index) if kind == "data" and measure == "evaluations" else None
+        scaled.add(measure if sizes is not None else "")
+        places = performance_ratios(table) if kind == "performance" else data_costs(table, sizes)
+        first = 1.0 if kind == "performance" else float(places.min())
+        for (backend, solver), row in zip(costs, places):
+            place, fraction = _steps(row)
+            low, high = bands(row, place, index.get_level_values("problem").to_numpy())
+            nothing = [(first, 0.0, np.nan, np.nan)]
+            for step in list(zip(place, fraction, low, high)) or nothing:
+                rows.append((measure, backend, solver, *map(float, step), len(index)))
+    where = "ratio" if kind == "performance" else "cost"
+    names = ["measure", "backend", "solver", where, "fraction", "low", "high", "instances"]
+    frame = pd.DataFrame(rows, columns=names)
+    return frame.assign(per_variable=frame.measure.isin(scaled)) if kind == "data" else frame
+
+
+def _measured(
+    data: RunData, results: pd.DataFrame, index: pd.MultiIndex
+) -> Mapping[str, dict[tuple[str, str], np.ndarray]]:
+    """Costs (instances,) by measure and then (backend, solver)."""
     solved = results[results.reached]
-    passes: dict[tuple[str, str], np.ndarray] = {}
-    times: dict[tuple[str, str], np.ndarray] = {}
+    costs: dict[str, dict[tuple[str, str], np.ndarray]] = {measure: {} for measure in MEASURES}
     for backend in data.order("backend"):
         for solver, group in results[results.backend == backend].groupby("solver", sort=False):
             own = solved[(solved.backend == backend) & (solved.solver == solver)]
-            if not group.agrees.eq(False).fillna(False).all() and ("", solver) not in passes:
-                passes["", str(solver)] = _costs(own, "target_passes", index)
-            times[backend, str(solver)] = _costs(own[own.comparable], "target_time", index)
-    rows = []
-    for measure, costs in (("passes", passes), ("time", times)):
-        if any(np.isfinite(c).any() for c in costs.values()):
-            rows += _steps(measure, costs, len(index))
-    return pd.DataFrame(rows, columns=_COLUMNS)
+            counted = not group.agrees.eq(False).fillna(False).all()
+            for measure in ("evaluations", "passes"):
+                if counted and ("", str(solver)) not in costs[measure]:
+                    costs[measure]["", str(solver)] = _costs(own, MEASURES[measure], index)
+            costs["time"][backend, str(solver)] = _costs(own[own.comparable], MEASURES["time"], index)
+    return costs
 
 
 def _costs(own: pd.DataFrame, column: str, index: pd.MultiIndex) -> np.ndarray:
@@ -80,80 +181,7 @@ def _costs(own: pd.DataFrame, column: str, index: pd.MultiIndex) -> np.ndarray:
     return np.maximum(costs, _LEAST)  # NaN stays NaN
 
 
-def _steps(measure: str, costs: Mapping[tuple[str, str], np.ndarray], instances: int) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = []
-    for (backend, solver), (ratio, fraction) in zip(costs, performance_profile(np.array(list(costs.values())))):
-        steps = list(zip(ratio, fraction)) or [(1.0, 0.0)]
-        rows += [(measure, backend, solver, float(r), float(f), instances) for r, f in steps]
-    return rows
-
-
-# ------------------------------------------------------------------------------------------------------------ draw
-def draw_profiles(data: pd.DataFrame, styles: Styles, width: Width = "text") -> Figure:
-    """Profiles in panels: passes, then time on each backend, all times against the best of all backends.
-
-    Parameters
-    ----------
-    data : pandas.DataFrame
-        As :func:`profile_data` gives it.
-    styles : Styles
-        Colours of solvers and line styles of backends.
-    width : str
-        ``"text"`` or ``"column"``.
-    """
-    panels = list(data[["measure", "backend"]].drop_duplicates().itertuples(index=False, name=None))
-    total = style.WIDTHS[width]
-    across = min(len(panels), 2 if width == "text" else 1)
-    down = math.ceil(len(panels) / across)
-    left, gap, above, below, between = 0.46, 0.1, 0.24, 0.36, 0.58
-    label = max(style.text_width(s, style.SIZE, "italic") for s in set(data.solver)) + 0.2
-    panel_width = (total - left - across * label - (across - 1) * gap) / across
-    most = max(int(data[(data.measure == m) & (data.backend == b)].solver.nunique()) for m, b in panels)
-    height = max(1.35, LINE_HEIGHT * most + 0.1)
-    figure = style.new_figure(total, above + below + down * height + (down - 1) * between)
-    top = float(figure.get_size_inches()[1]) - above
-    for i, (measure, backend) in enumerate(panels):
-        r, c = divmod(i, across)
-        here = data[(data.measure == measure) & (data.backend == backend)]
-        bottom = top - height - r * (height + between)
-        panel = style.place(figure, left + c * (panel_width + label + gap), bottom, panel_width, height)
-        right = max(1.1, float(data.ratio[data.measure == measure].max())) ** 1.06
-        _panel(panel, here, styles, right, panel_width, height)
-        panel.set_title("passes" if measure == "passes" else f"time on {backend}", loc="left", fontweight="bold", pad=4)
-        what = "passes to target" if measure == "passes" else "time to target"
-        style.x_label(panel, f"{what}, relative to the best", height)
-        if c == 0:
-            style.y_label(panel, "fraction of problems", panel_width)
-        else:
-            panel.tick_params(axis="y", labelleft=False)
-    return figure
-
-
-def _panel(panel: Axes, data: pd.DataFrame, styles: Styles, right: float, width: float, height: float) -> None:
-    style.log_axis(panel, "x", 1.0, right)
-    panel.set_ylim(-0.02, 1.03)
-    panel.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
-    style.light_grid(panel)
-    solvers = [s for s in styles.solvers if s in set(data.solver)]
-    ends: dict[str, tuple[float, float]] = {}
-    for solver in solvers:
-        line = data[data.solver == solver]
-        x = np.concatenate([line.ratio, [right]])
-        y = np.concatenate([line.fraction, line.fraction.iloc[-1:]])
-        if x[0] > 1.0:  # not the best anywhere: the profile starts at zero
-            x, y = np.concatenate([[1.0, x[0]], x]), np.concatenate([[0.0, 0.0], y])
-        look = styles.solvers[solver]
-        backend = data.backend.iloc[0] or next(iter(styles.backends))
-        panel.plot(
-            x,
-            y,
-            drawstyle="steps-post",
-            color=look.colour,
-            linestyle=styles.line(backend),
-            linewidth=0.4 if not y.any() else 0.9 if look.peer else 1.2,
-            clip_on=False,
-            label=solver,
-        )
-        low, high = panel.get_ylim()
-        ends[solver] = (1.0, (float(y[-1]) - low) / (high - low))
-    end_labels(panel, ends, {s: s for s in solvers}, styles, width, height)
+def _sizes(data: RunData, index: pd.MultiIndex) -> np.ndarray | None:
+    """Numbers of variables, where ``[report] per_variable`` asks for units of ``n + 1`` and all are known."""
+    sizes = [data.sizes.get((str(problem), int(seed)), 0) for problem, seed in index]
+    return np.array(sizes, dtype=float) if data.settings.get("per_variable") is True and all(sizes) else None

@@ -33,6 +33,8 @@ SIZE = 7.0
 # Okabe and Ito 2008, without the yellow, which a thin line on white does not carry
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _LINES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)), (0, (7, 2)), (0, (2, 1)))
+_OURS: tuple[Any, ...] = ("-", (0, (9, 1.4)))
+_PEERS: tuple[Any, ...] = ((0, (3.2, 1.3)), (0, (1, 1.2)))
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 
 RC: dict[str, Any] = {
@@ -89,7 +91,7 @@ class Look:
 
     colour: str
     lap: int
-    """0 for the first seven solvers, 1 for the next seven, which are drawn darker, ..."""
+    """0 for the first seven solvers of a group, 1 for the next seven, which are drawn darker, ..."""
     peer: bool
 
 
@@ -101,27 +103,38 @@ class Styles:
     backends: dict[str, int]
 
     @classmethod
-    def of(cls, solvers: Sequence[str], backends: Sequence[str], peers: Sequence[str] = ()) -> Styles:
-        """Assign styles in the order given."""
+    def of(
+        cls,
+        solvers: Sequence[str],
+        backends: Sequence[str],
+        peers: Sequence[str] = (),
+        groups: Sequence[Sequence[str]] = (),
+    ) -> Styles:
+        """Assign styles in the order given; colours begin anew with each group of solvers that share a panel."""
+        place = {name: i for group in reversed(groups) for i, name in enumerate(group)}
+        rest = [name for name in solvers if name not in place]
+        place |= {name: i for i, name in enumerate(rest)}
         looks = {}
-        for i, name in enumerate(solvers):
-            lap, at = divmod(i, len(_COLOURS))
+        for name in solvers:
+            lap, at = divmod(place[name], len(_COLOURS))
             looks[name] = Look(_shade(_COLOURS[at], lap), lap, name in peers)
         return cls(looks, {name: i for i, name in enumerate(backends)})
 
     def frame(self) -> pd.DataFrame:
         """The assignment as a table, so that figures can be redrawn without the store."""
-        rows = [("solver", n, "peer" if look.peer else "ours", look.colour) for n, look in self.solvers.items()]
-        rows += [("backend", n, "", "") for n in self.backends]
-        return pd.DataFrame(rows, columns=["role", "label", "kind", "colour"])
+        rows = [
+            ("solver", n, "peer" if look.peer else "ours", look.colour, look.lap) for n, look in self.solvers.items()
+        ]
+        rows += [("backend", n, "", "", 0) for n in self.backends]
+        return pd.DataFrame(rows, columns=["role", "label", "kind", "colour", "lap"])
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> Styles:
         """The inverse of :meth:`frame`; a colour edited in the table is kept."""
         solvers = frame[frame.role == "solver"]
+        laps = [int(float(lap)) for lap in solvers.lap] if "lap" in frame else [i // 7 for i in range(len(solvers))]
         looks = {
-            str(r.label): Look(str(r.colour), i // len(_COLOURS), bool(r.kind == "peer"))
-            for i, r in enumerate(solvers.itertuples())
+            str(r.label): Look(str(r.colour), lap, bool(r.kind == "peer")) for r, lap in zip(solvers.itertuples(), laps)
         }
         return cls(looks, {str(n): i for i, n in enumerate(frame.loc[frame.role == "backend", "label"])})
 
@@ -132,6 +145,14 @@ class Styles:
     def line(self, backend: str) -> Any:
         """Line style of a backend."""
         return _LINES[self.backends[backend] % len(_LINES)]
+
+    def dashes(self, solver: str) -> Any:
+        """Line style of a solver by its kind.
+
+        Ours are solid or, from the eighth of a group on, in long dashes; peers in short dashes or dots.
+        """
+        look = self.solvers[solver]
+        return _PEERS[min(look.lap, 1)] if look.peer else _OURS[min(look.lap, 1)]
 
     def marker(self, backend: str) -> str:
         """Marker of a backend."""

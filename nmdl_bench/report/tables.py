@@ -98,16 +98,17 @@ def markdown(tables: list[ProblemTable], summary: Summary) -> str:
     rules = ["---"] * 3 + ["--:"] * len(summary.columns)
     parts = []
     for table in tables:
-        lines = [f"### {_escape_markdown(table.problem)}", "", table.note, "", _pipe(heads), _pipe(rules)]
+        lines = [f"### {escape_markdown(table.problem)}", "", table.note, "", pipe(heads), pipe(rules)]
         for row in table.rows:
-            name = _escape_markdown(row.solver) + ("†" if row.peer else "")
+            name = escape_markdown(row.solver) + ("†" if row.peer else "")
             cells = [_markdown_cell(c, marks) for c in row.cells]
-            lines.append(_pipe([name, _escape_markdown(row.backend), row.status, *cells]))
+            lines.append(pipe([name, escape_markdown(row.backend), row.status, *cells]))
         parts.append("\n".join(lines))
     return "\n\n".join([*parts, "\n".join(f"- {line}" for line in legend(summary, **marks))]).rstrip() + "\n"
 
 
-def _pipe(cells: list[str]) -> str:
+def pipe(cells: list[str]) -> str:
+    """One line of a Markdown table."""
     return "| " + " | ".join(cells) + " |"
 
 
@@ -118,7 +119,8 @@ def _markdown_cell(cell: Cell, marks: dict[str, str]) -> str:
     return f"{text} ({cell.spread})" if cell.spread else text
 
 
-def _escape_markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
+    """``text`` with every character that Markdown reads as markup made literal."""
     for character in "\\|*_`<>[]":
         text = text.replace(character, "\\" + character)
     return text

@@ -1,4 +1,4 @@
-"""Evaluations and time to a target loss that all solvers of a problem share."""
+"""Evaluations and time to a target loss that all solvers of a problem share, and the gap that is left of it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from nmdl_bench.report.frames import RunData
 
 DEFAULT_TAU = 0.1
 """'Solved' where neither the experiment nor the problem says otherwise: 90 % of the best reduction."""
+LEAST_SCALE = 1e-8
+"""What a gap is relative to where the minimum is closer to zero."""
 _ITERATION, _FORWARD, _GRADIENT, _PASSES, _LOSS, _, _TIME, _MEASURED = range(len(HISTORY_COLUMNS))
 
 
@@ -65,11 +67,29 @@ def target_value(f0: float, f_best: float, tau: float) -> float:
     return f_best + tau * (f0 - f_best)
 
 
-def with_targets(data: RunData) -> pd.DataFrame:
+def relative_gap(f: np.ndarray | float, f_best: float) -> np.ndarray:
+    """``(f - f_best) / max(|f_best|, 1e-8)``, what a value lacks of the least one."""
+    return (np.asarray(f, dtype=float) - f_best) / max(abs(f_best), LEAST_SCALE)
+
+
+def gap_value(f_best: float, gap: float) -> float:
+    """The value whose :func:`relative_gap` is ``gap``."""
+    return f_best + gap * max(abs(f_best), LEAST_SCALE)
+
+
+def with_targets(data: RunData, tau: float | None = None) -> pd.DataFrame:
     """The results of a run beside where each repeat met the target of its problem and seed.
 
-    ``f0`` is the median start value of the problem and seed and ``f_best`` the least value over all its solvers,
-    backends and repeats but those that disagree with NumPy float64. Where nobody lowered the loss the target is NaN.
+    ``f0`` is the median start value of the problem and seed. ``f_best`` is the problem's known minimum or, where none
+    is known or somebody went below it, the least value over all its solvers, backends and repeats but those that
+    disagree with NumPy float64. Where nobody lowered the loss the target is NaN.
+
+    Parameters
+    ----------
+    data : RunData
+        The run.
+    tau : float, optional
+        Level of the target; default: the experiment's ``gap`` where the minimum is known, else that of :func:`tau_of`.
 
     Returns
     -------
@@ -86,7 +106,10 @@ def with_targets(data: RunData) -> pd.DataFrame:
         f_best = _best(data, group)
         frame.loc[group.index, "f_best"] = f_best
         if f_best < f0:  # else nobody lowered the loss, and there is nothing to reach
-            frame.loc[group.index, "target"] = target_value(f0, f_best, tau_of(data, str(problem)))
+            gap = gap_of(data, str(problem)) if tau is None else None
+            level = tau_of(data, str(problem)) if tau is None else tau
+            target = target_value(f0, f_best, level) if gap is None else gap_value(f_best, gap)
+            frame.loc[group.index, "target"] = target
     none = np.empty((0, len(HISTORY_COLUMNS)))
     found = [
         crossing(data.histories.get((key, repeat), none), target)
@@ -113,13 +136,26 @@ def tau_of(data: RunData, problem: str) -> float:
     return DEFAULT_TAU
 
 
+def gap_of(data: RunData, problem: str) -> float | None:
+    """The experiment's ``[report] gap`` where the problem's minimum is known, else None."""
+    gap = data.settings.get("gap")
+    known = np.isfinite(data.results.loc[data.results.problem == problem, "minimum"]).any()
+    return float(gap) if isinstance(gap, (int, float)) and not isinstance(gap, bool) and known else None
+
+
+def levels_of(data: RunData) -> list[float]:
+    """The experiment's ``[report] taus``, from the easiest; empty where it has none."""
+    taus = data.settings.get("taus")
+    return sorted({float(t) for t in taus}, reverse=True) if isinstance(taus, list) else []
+
+
 def _best(data: RunData, group: pd.DataFrame) -> float:
-    """Least trustworthy loss of a problem and seed; NaN where there is none.
+    """Least trustworthy loss of a problem and seed, its known minimum included; NaN where there is none.
 
     The harness recomputes the loss at the returned point over all training samples. A history's rows count too where
     its last one is that loss, so where they are not losses of single batches.
     """
-    best = np.inf
+    best = float(np.nanmin([np.inf, *group.minimum]))
     for key, repeat, loss, agrees in zip(group.key, group.repeat, group.loss, group.agrees):
         if agrees is not pd.NA and not agrees:
             continue

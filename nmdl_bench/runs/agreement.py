@@ -22,10 +22,11 @@ _ITERATION, _LOSS = HISTORY_COLUMNS.index("iteration"), HISTORY_COLUMNS.index("l
 
 
 class Start(NamedTuple):
-    """Value and gradient (size,) at a problem's start."""
+    """Value and gradient (size,) at a problem's start, and the problem's known minimum, NaN where there is none."""
 
     value: float
     gradient: np.ndarray
+    minimum: float = float("nan")
 
 
 def deviation(

@@ -113,6 +113,10 @@ def expand(spec: Experiment, plugins: Mapping[str, str] | None = None, source: s
         for name in solver.backends or ():
             if split_spec(name) not in backends:
                 raise unknown(f"backend in {source}, solver {label!r}:", name, spec.backends)
+    for group, members in (spec.report.groups or {}).items():
+        for member in members:
+            if member not in solvers:
+                raise unknown(f"solver label in {source}, report, groups, {group!r}:", member, solvers)
     cases: list[Case] = []
     for problem_label, problem in problems.items():
         stop = problem.stop.over(spec.stop.over(Stop()))

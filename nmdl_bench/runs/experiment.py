@@ -18,6 +18,7 @@ from nmdl_bench.contracts import ConfigurationError, NmdlError, Stop, unknown
 PositiveInt = Annotated[int, Meta(ge=1)]
 PositiveFloat = Annotated[float, Meta(gt=0)]
 Names = Annotated[list[str], Meta(min_length=1)]
+Level = Annotated[float, Meta(gt=0, lt=1)]
 
 
 class StopSpec(Struct, forbid_unknown_fields=True, frozen=True):
@@ -70,9 +71,19 @@ class Limits(Struct, forbid_unknown_fields=True, frozen=True):
 class ReportSpec(Struct, forbid_unknown_fields=True, frozen=True):
     """What the report shows; read by :mod:`nmdl_bench.report`."""
 
-    tau: Annotated[float, Meta(gt=0, lt=1)] | None = None
+    tau: Level | None = None
+    """Level of 'solved' for all problems; default: each problem's own."""
+    taus: list[Level] = field(default_factory=list)
+    """Levels of profiles and of the table of targets, instead of the one above."""
+    gap: Level | None = None
+    """Relative gap to the known minimum that 'solved' means where a problem has one, instead of ``tau``."""
     figures: list[str] | None = None
     metric: str | None = None
+    groups: dict[str, Names] | None = None
+    """Solvers by label that share a panel, under the panel's name; what no group names is not drawn. Default: all in
+    one, or, where they are too many, ours and the peers' in parts."""
+    per_variable: bool = False
+    """Whether data profiles count evaluations in units of ``n + 1``, n the number of variables."""
 
 
 class Experiment(Struct, forbid_unknown_fields=True, frozen=True):

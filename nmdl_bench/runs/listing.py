@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
+TABLES = {"": ["problems", "solvers", "backends"], "capabilities": ["solvers", "problems"]}
+"""Tables that one word, or none, stands for."""
 
 
 def rows(what: str, store: Path) -> list[Row]:
-    """Rows of ``"problems"``, ``"solvers"``, ``"backends"`` or ``"runs"``."""
+    """Rows of ``"problems"``, ``"solvers"``, ``"backends"`` or ``"runs"``, each with the same columns."""
     return {"problems": _entries, "solvers": _entries, "backends": _backends, "runs": _runs}[what](what, store)
 
 
@@ -87,11 +89,44 @@ def table(found: Sequence[Row]) -> str:
 
     if not found:
         return "none"
-    names = [
-        name for name in found[0] if name != "options" and any(row[name] not in ("", None, [], {}) for row in found)
-    ]
+    names = _shown(found)
     shown = [[_text(row[name]) for name in names] for row in found]
     return tabulate(shown, headers=names, tablefmt="simple", disable_numparse=True)
+
+
+def markdown(found: Sequence[Row]) -> str:
+    """Rows as a table in GitHub's Markdown, with a column for each structure and for each array library."""
+    from typing import get_args
+
+    from nmdl_bench.backends import libraries
+    from nmdl_bench.contracts import Structure
+
+    if not found:
+        return "none"
+    parted: dict[str, Sequence[str]] = {
+        "needs": get_args(Structure),
+        "provides": get_args(Structure),
+        "backends": list(libraries()),
+    }
+    names = [name for name in found[0] if name in parted or name in _shown(found)]
+    heads = [part for name in names for part in parted.get(name, [name])]
+    marks = [":-:" if name in parted else "---" for name in names for _ in parted.get(name, [name])]
+    lines = [heads, marks]
+    for row in found:
+        cells = [[_text(row[name])] if name not in parted else _ticks(row[name], parted[name]) for name in names]
+        lines.append([cell.replace("|", "\\|") for part in cells for cell in part])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _ticks(has: Sequence[str], columns: Sequence[str]) -> list[str]:
+    return ["\N{CHECK MARK}" if column in has or "*" in has else "" for column in columns]
+
+
+def _shown(found: Sequence[Row]) -> list[str]:
+    """Columns that hold something, but for options (long)."""
+    return [
+        name for name in found[0] if name != "options" and any(row[name] not in ("", None, [], {}) for row in found)
+    ]
 
 
 def _text(value: Any) -> str:

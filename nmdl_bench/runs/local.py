@@ -82,7 +82,7 @@ class Worker:
             answer = self.ask({"verb": "problem", **problem}, slow=True)
             gradient = unpack(answer["gradient"])
             assert gradient is not None
-            self.problems[key] = agreement.Start(answer["value"], gradient)
+            self.problems[key] = agreement.Start(answer["value"], gradient, answer["minimum"])
         return self.problems[key]
 
     def prepare(self, case: Case) -> None:
@@ -178,7 +178,7 @@ class LocalExecutor:
             facts = worker.facts
             start = self._start(worker, case)
             worker.prepare(case)
-            row = worker.measure(case) | {"loss0": start.value}
+            row = worker.measure(case) | {"loss0": start.value, "minimum": start.minimum}
         except (WorkerError, RefusedError) as failure:
             return {"status": failure.status, "reason": failure.reason}, facts
         return row | self._agreement(case, start, row, find_history), facts

@@ -11,18 +11,19 @@ from pathlib import Path
 
 from nmdl_bench.contracts import StoreError
 
-VERSION = 1
+VERSION = 2
 """Version of the tables, kept in ``PRAGMA user_version``."""
 
 RESULT_COLUMNS = (
     "key", "repeat", "session", "round", "status", "reason", "iterations", "n_forward", "n_gradient", "n_jvp", "n_vjp",
     "n_hessian", "passes", "loss", "grad_norm", "time", "compile_time", "wall", "memory_host", "memory_device",
     "agreement", "agrees", "metrics_json", "loss0", "history", "metric_history_json", "x", "created", "provenance_id",
+    "minimum",
 )  # fmt: skip
 """Columns of ``results``: one row a measured repeat. Times in s, memory in bytes. Rows with the same (session, round)
 were measured side by side."""
 
-REALS = ("passes", "loss", "grad_norm", "time", "compile_time", "wall", "memory_host", "loss0")
+REALS = ("passes", "loss", "grad_norm", "time", "compile_time", "wall", "memory_host", "loss0", "minimum")
 """Columns where SQLite's NULL stands for NaN, which it cannot hold."""
 
 TABLES = """
@@ -46,9 +47,12 @@ CREATE TABLE results (
     n_jvp INTEGER, n_vjp INTEGER, n_hessian INTEGER, passes REAL, loss REAL, grad_norm REAL, time REAL,
     compile_time REAL, wall REAL, memory_host REAL, memory_device REAL, agreement REAL, agrees INTEGER,
     metrics_json TEXT, loss0 REAL, history BLOB, metric_history_json TEXT, x BLOB, created REAL NOT NULL,
-    provenance_id TEXT, PRIMARY KEY (key, repeat)
+    provenance_id TEXT, minimum REAL, PRIMARY KEY (key, repeat)
 );
 """
+
+CHANGES = {2: "ALTER TABLE results ADD COLUMN minimum REAL"}
+"""What each version changed in the tables of the one before; a store opened for writing is brought up to date."""
 
 
 @contextlib.contextmanager

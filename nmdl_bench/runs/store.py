@@ -115,6 +115,10 @@ class Store:
                 f"results store {str(self.path)!r} was written by a newer nmdl-bench (tables of version {found}, "
                 f"this one reads {schema.VERSION}); upgrade nmdl-bench, or name another file with --store"
             )
+        if found > 0:
+            if create:
+                self._bring_up_to_date()
+            return
         (count,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if found < 0 or count or not create:
             what = "an SQLite database of something else" if count else "empty"
@@ -127,6 +131,19 @@ class Store:
                     if statement.strip():
                         self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version = {schema.VERSION}")
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._rollback()
+            raise
+
+    def _bring_up_to_date(self) -> None:
+        """Change an earlier version's tables; in one transaction, as they are made in one."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            (found,) = self._db.execute("PRAGMA user_version").fetchone()  # another process may have been first
+            for version in range(found + 1, schema.VERSION + 1):
+                self._db.execute(schema.CHANGES[version])
+            self._db.execute(f"PRAGMA user_version = {schema.VERSION}")
             self._db.execute("COMMIT")
         except BaseException:
             self._rollback()
@@ -271,7 +288,12 @@ class Store:
         import json
 
         skip = ("x", "key")
-        columns = ", ".join(f"results.{name}" for name in schema.RESULT_COLUMNS if name not in skip)
+        there = {row["name"] for row in self._rows("PRAGMA table_info(results)")}  # an earlier version's lacks some
+        columns = ", ".join(
+            f"results.{name}" if name in there else f"NULL AS {name}"
+            for name in schema.RESULT_COLUMNS
+            if name not in skip
+        )
         sql = f"SELECT {_CASE_COLUMNS}, {columns} {_JOINED} JOIN results USING (key) WHERE run_id = ? {_ORDER}, repeat"
         out: list[dict[str, Any]] = []
         for row in self._rows(sql, (run_id,)):

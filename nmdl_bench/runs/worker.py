@@ -97,7 +97,7 @@ class Session:
         }
 
     def do_problem(self, key: str, name: str, options: dict[str, Any], seed: int) -> dict[str, Any]:
-        """Build a problem; its value and gradient at the start."""
+        """Build a problem; its value and gradient at the start, and its known minimum."""
         if key not in self._problems:
             _require("problem", PROBLEMS[name])
             problem = PROBLEMS.make(name, seed=seed, **options)
@@ -167,6 +167,7 @@ class Session:
     def _start(self, problem: Problem) -> dict[str, Any]:
         import numpy as np
 
+        from nmdl_bench.backends import stationarity
         from nmdl_bench.backends.compiled import Evaluation
         from nmdl_bench.runs.store import pack
         from nmdl_bench.solve import bind
@@ -174,8 +175,11 @@ class Session:
         with self.xp.scope():
             objective = bind(problem, self.xp)
             value, gradient = Evaluation(objective).value_and_grad(objective.x0)
+            value = float(stationarity.total(objective, objective.x0, value))
             gradient = np.asarray(self.xp.to_numpy(gradient), dtype=np.float64)
-        return {"value": float(value), "gradient": pack(gradient)}
+        minimum = getattr(problem, "minimum", None)
+        known = float("nan") if minimum is None else float(minimum)
+        return {"value": value, "gradient": pack(gradient), "minimum": known}
 
     def _case(self, problem: str, name: str, options: dict[str, Any], stop: dict[str, Any], seed: int) -> _Prepared:
         _require("solver", SOLVERS[name])

@@ -136,5 +136,5 @@ class Recorder:
 
 
 def tolerance(stop: Stop, g_norm0: float) -> float:
-    """``gtol * max(1, |g(x0)|_inf)``."""
-    return stop.gtol * max(1.0, g_norm0)
+    """``gtol * max(1, |g(x0)|_inf)``; a gradient that overflows at the start sets no scale: all would be solved."""
+    return stop.gtol * (max(1.0, g_norm0) if np.isfinite(g_norm0) else 1.0)

@@ -70,6 +70,9 @@ def test_suite_measures_all_that_is_promised(suite):
         "Architectures.track_gauss_newton",
         "Architectures.track_hessian",
         "Memory.track_peak",
+        "Optimizers.track_time_ratio",
+        "Optimizers.track_step_time",
+        "Optimizers.track_evaluations_ratio",
     }
 
 

@@ -21,7 +21,7 @@ def lines_of(axes):
 
 
 def test_which_figures_there_are(demo, demo_plan):
-    assert list(demo_plan[0]) == ["loss", "backends", "profile", "accuracy"]
+    assert list(demo_plan[0]) == ["loss", "backends", "profile", "data-profile", "accuracy"]
     demo.run.spec = '[report]\nfigures = ["loss"]'
     assert list(planned(demo)[0]) == ["loss"]
 
@@ -30,6 +30,12 @@ def test_an_unknown_figure_is_named_with_a_suggestion(demo):
     demo.run.spec = '[report]\nfigures = ["los"]'
     with pytest.raises(UnknownNameError, match=r"unknown figure in .* 'los'; did you mean 'loss'"):
         planned(demo)
+
+
+def test_the_kind_of_a_numbered_figure():
+    names = ["loss", "loss-2", "data-profile", "data-profile-12", "data-profile-3-column", "profile-column"]
+    kinds = ["loss", "loss", "data-profile", "data-profile", "data-profile", "profile"]
+    assert [figures.kind_of(name) for name in names] == kinds
 
 
 @pytest.mark.parametrize("width", ["text", "column"])
@@ -95,8 +101,8 @@ def test_profiles_draw_their_csv(demo_plan):
     plan, styles = demo_plan
     data = plan["profile"].data
     figure = figures.draw("profile", data, styles)
-    assert len(figure.axes) == 3  # passes, numpy, torch
-    drawn = lines_of(figure.axes[1])
+    assert len(figure.axes) == 4  # evaluations, passes, numpy, torch
+    drawn = lines_of(figure.axes[2])
     own = data[(data.measure == "time") & (data.backend == "numpy") & (data.solver == "sgd")]
     steps = list(zip(drawn["sgd"].get_xdata(), drawn["sgd"].get_ydata()))
     assert [s for s in zip(own.ratio, own.fraction) if s not in steps] == []
@@ -156,6 +162,95 @@ def test_equal_figures_are_equal_files_with_fonts_embedded(demo_plan):
     assert int.from_bytes(files["png"][16:20], "big") == round(200 * drawn.get_size_inches()[0])
     assert b"<dc:date>" not in files["svg"]
     assert b"<text" not in files["svg"]  # outlines: the same on every machine
+
+
+def test_data_profiles_draw_their_csv(demo_plan):
+    plan, styles = demo_plan
+    data = plan["data-profile"].data
+    figure = figures.draw("data-profile", data, styles, "column")
+    assert len(figure.axes) == 4
+    drawn = lines_of(figure.axes[0])
+    for solver in ("lbfgs", "sgd", "scipy-lbfgs"):
+        own = data[(data.measure == "evaluations") & (data.solver == solver)]
+        steps = list(zip(drawn[solver].get_xdata(), drawn[solver].get_ydata()))
+        assert set(zip(own.cost, own.fraction)) <= set(steps)
+        assert steps[0][1] == 0.0  # no target is met at no cost
+    assert drawn["lbfgs"].get_linestyle() == "-"
+    assert drawn["scipy-lbfgs"].get_linestyle() != "-"
+
+
+def test_gaps_draw_their_csv_and_refer_to_the_known_minimum(store):
+    store.add("p", "a", "numpy", [3.0, 2.5, 2.0], minimum=2.0)
+    store.add("p", "b", "numpy", [3.0, 2.75], minimum=2.0)
+    store.add("q", "a", "numpy", [3.0, 2.0])  # nothing is known of it: not shown unless asked for
+    plan, styles = planned(store)
+    data = plan["gap"].data
+    assert set(data.problem) == {"p"}
+    own = data[(data.solver == "a") & (data.axis == "iterations")]
+    assert own.gap.tolist() == [0.5, 0.25, 1e-16]
+    assert own.target.tolist() == pytest.approx([0.05] * 3)  # tau = 0.1 of the way from 3 to 2, relative to 2
+    panel = figures.draw("gap", data, styles).axes[0]
+    assert panel.get_ylabel() == "relative gap"
+    assert panel.get_yscale() == "log"
+    assert lines_of(panel)["a"].get_ydata().tolist() == [0.5, 0.25, 1e-16]
+    store.run.spec = '[report]\nfigures = ["gap"]'
+    assert set(planned(store)[0]["gap"].data.problem) == {"p", "q"}
+
+
+def many(store, ours=14, peers=3):
+    for problem in ("p", "q"):
+        for i in range(ours):
+            store.add(problem, f"ours-{i}", "numpy", [1.0, 0.5, *[0.0] * (i + 1)])
+        for i in range(peers):
+            store.add(problem, f"peer-{i}", "numpy", [1.0, 0.0], case={"kind": "peer"})
+    return store
+
+
+def test_many_solvers_are_parted_and_colours_begin_anew(store):
+    plan, styles = planned(many(store))
+    profiles = [f for f in plan.values() if f.kind == "profile"]
+    assert [f.data.solver.nunique() for f in profiles] == [7, 7, 3]
+    assert [f.name for f in profiles] == ["profile", "profile-2", "profile-3"]
+    assert "(ours, part 1)" in profiles[0].title
+    assert "(peers)" in profiles[2].title
+    for figure in profiles:
+        looks = [(styles.colour(s), str(styles.dashes(s))) for s in figure.data.solver.unique()]
+        assert len(set(looks)) == len(looks)
+    # ratios are to the best of all, which is a peer's
+    assert profiles[0].data.ratio[profiles[0].data.measure == "passes"].min() == 1.5
+
+
+def test_groups_of_the_experiment_part_figures(store):
+    store = many(store)
+    store.run.spec = '[report]\nfigures = ["profile", "loss"]\ngroups = { some = ["ours-3", "peer-1"] }'
+    plan, _ = planned(store)
+    assert [f.title for f in plan.values()] == ["Performance profiles (some)", "Convergence on p and q (some)"]
+    assert all(set(f.data.solver) == {"ours-3", "peer-1"} for f in plan.values())
+
+
+def test_profiles_of_several_levels(store):
+    store.run.spec = '[report]\nfigures = ["profile"]\ntaus = [1e-3, 0.6]'
+    for problem in ("p", "q"):
+        store.add(problem, "a", "numpy", [1.0, 0.5, 0.0])
+        store.add(problem, "b", "numpy", [1.0, 0.5, 0.2])
+    plan, _ = planned(store)
+    assert [f.title for f in plan.values()] == [
+        "Performance profiles, tau = 0.6",
+        "Performance profiles, tau = 0.001",
+    ]
+    last = [f.data[(f.data.solver == "b") & (f.data.measure == "passes")].fraction.max() for f in plan.values()]
+    assert last == [1.0, 0.0]
+
+
+def test_twelve_solvers_fit_into_a_panel_with_their_names_apart(store):
+    plan, styles = planned(many(store, ours=9, peers=3))
+    figure = figures.draw("profile", plan["profile"].data, styles)
+    for panel in figure.axes:
+        height = panel.get_position().height * figure.get_size_inches()[1]
+        places = sorted(text.get_position()[1] * height for text in panel.texts)
+        assert len(places) == 12
+        assert np.diff(places).min() >= 0.114  # inches: a line of text
+        assert places[-1] - places[0] <= height + 0.16
 
 
 def test_colours_do_not_repeat_for_many_solvers():

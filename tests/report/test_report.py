@@ -38,7 +38,7 @@ def written(demo, tmp_path):
 def test_everything_is_written_and_can_be_redrawn(written, tmp_path):
     for name in ("html", "markdown", "latex", "csv", "results", "redraw"):
         assert written[name].stat().st_size > 0
-    for figure in ("loss", "backends", "profile", "accuracy"):
+    for figure in ("loss", "backends", "profile", "data-profile", "accuracy"):
         for suffix in ("pdf", "svg", "png", "csv"):
             assert written[f"{figure}.{suffix}"].stat().st_size > 0
     assert len(pd.read_csv(written["results"])) == 37
@@ -160,3 +160,14 @@ def test_importing_the_package_is_cheap():
     code = f"import sys, nmdl_bench.report; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_levels_are_written_and_shown(demo, tmp_path, monkeypatch):
+    only_svg(monkeypatch)
+    demo.run.spec = "[report]\nfigures = []\ntaus = [0.1, 1e-3]"
+    paths = write_report(demo, "demo", tmp_path)
+    assert len(pd.read_csv(paths["targets csv"])) == 2 * 12
+    assert '<h2 id="targets">' in paths["html"].read_text(encoding="utf-8")
+    demo.run.spec = "[report]\nfigures = []"
+    write_report(demo, "demo", tmp_path)
+    assert not (tmp_path / "targets.csv").exists()

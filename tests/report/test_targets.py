@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from nmdl_bench.report.frames import load
-from nmdl_bench.report.targets import crossing, target_value, tau_of, with_targets
+from nmdl_bench.report.levels import latex, level_data, level_tables, markdown
+from nmdl_bench.report.targets import crossing, gap_value, relative_gap, target_value, tau_of, with_targets
 
 
 def history(losses, measured=None):
@@ -93,3 +94,54 @@ def test_nothing_finite_gives_no_target(store):
     frame = with_targets(load(store, "demo"))
     assert np.isnan(frame.target[0])
     assert not frame.reached[0]
+
+
+def test_a_known_minimum_is_what_targets_count_from(store):
+    store.add("p", "a", "numpy", [10.0, 6.0, 4.0], minimum=0.0)
+    store.add("q", "a", "numpy", [10.0, 6.0, 4.0], minimum=5.0)  # somebody went below: it is no minimum
+    frame = with_targets(load(store, "demo"))
+    assert frame.f_best.tolist() == [0.0, 4.0]
+    assert frame.target.tolist() == pytest.approx([1.0, 4.6])
+    assert frame.reached.tolist() == [False, True]
+
+
+def test_gap_counts_where_the_minimum_is_known(store):
+    store.run.spec = "[report]\ntau = 0.1\ngap = 1e-3"
+    store.add("p", "a", "numpy", [10.0, 2.1, 2.002, 2.001], minimum=2.0)
+    store.add("q", "a", "numpy", [10.0, 1.0, 0.0])
+    store.add("zero", "a", "numpy", [1.0, 2e-11, 1e-11], minimum=0.0)
+    frame = with_targets(load(store, "demo")).set_index("problem")
+    assert frame.target["p"] == pytest.approx(2.002)
+    assert frame.target["q"] == pytest.approx(1.0)
+    assert frame.target["zero"] == pytest.approx(1e-11)
+    assert frame.target_iterations.tolist() == [2, 1, 2]
+    # a level asked for by name is one
+    assert with_targets(load(store, "demo"), 0.5).target.tolist() == pytest.approx([6.0, 5.0, 0.5])
+
+
+def test_relative_gap_and_its_inverse():
+    assert relative_gap(gap_value(-4.0, 1e-3), -4.0) == pytest.approx(1e-3)
+    assert relative_gap(np.array([1e-8, 0.0]), 0.0).tolist() == [1.0, 0.0]
+
+
+def test_table_of_targets_at_several_levels(store):
+    store.run.spec = "[report]\ntaus = [1e-3, 0.5]"
+    for seed in (0, 1):
+        store.add("p", "a", "numpy", [1.0, 0.5, 0.0], seed=seed)
+        store.add("p", "b_c", "torch", [1.0, 0.5 - 0.5 * seed, 0.3], seed=seed, case={"kind": "peer"})
+    frame = level_data(load(store, "demo"))
+    assert list(dict.fromkeys(frame.tau)) == [0.5, 1e-3]
+    assert len(frame) == 2 * 2 * 2
+    everything, of_p = level_tables(frame)
+    assert everything.heads == ("Solver", "Backend", "tau = 0.5", "tau = 0.001")
+    assert everything.rows == (("a", "numpy", "2", "2"), ("b_c†", "torch", "2", "1"))
+    assert of_p.rows == (("a", "numpy", "2", "3"), ("b_c†", "torch", "2", ""))
+    lines = markdown([everything, of_p]).splitlines()
+    assert "| b\\_c† | torch | 2 | 1 |" in lines
+    assert r"  b\_c$^\dagger$ & torch & 2 & 1 \\" in latex([everything]).splitlines()
+
+
+def test_no_levels_no_table(demo):
+    frame = level_data(load(demo, "demo"))
+    assert len(frame) == 0
+    assert level_tables(frame) == []

@@ -92,6 +92,7 @@ BASE = experiment(["tests-good"])
         (BASE.replace('"tests-good"', '"tests-good"\noptions = { step = nan }'), "option step = nan is no number"),
         (BASE.replace('"tests-good"', '"tests-good"\noptions = { step = 2000-01-01 }'), "is no number, text, list or"),
         (experiment(["tests-good", "tests-good"]), "two of its solvers are called 'tests-good'"),
+        (BASE + "\n[report]\ngroups = { all = ['tests-god'] }", "report, groups, 'all': 'tests-god'; did you mean"),
         (experiment(["torch-adam"]), "nothing to measure, no solver runs on backends = ['numpy']"),
         (
             BASE.replace('[[solvers]]', '[[solvers]]\nname = "tests-good"\nlabel = "b"\n[[solvers]]'),

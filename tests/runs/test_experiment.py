@@ -33,6 +33,9 @@ threads = 2
 [report]
 tau = 0.1
 figures = ["loss"]
+taus = [0.1, 1e-6]
+gap = 1e-8
+groups = { first = ["adam"] }
 metric = "accuracy_validation"
 """
 
@@ -73,6 +76,10 @@ def test_defaults():
         ('name = "quickstart"', 'name = "../up"', r"x\.toml: name = '\.\./up' names a folder"),
         ('name = "quickstart"', "", r"x\.toml: Object missing required field 'name'"),
         ("[[solvers]]", "[solvers]", r"x\.toml: solvers: Expected 'array', got 'object'"),
+        ("taus = [0.1, 1e-6]", "taus = [0.1, 2]", r"x\.toml: report, taus, entry 2: Expected 'float' < 1"),
+        ("taus = [0.1, 1e-6]", "tausend = 1", r"unknown key in x\.toml, report: 'tausend'; did you mean 'taus'\?"),
+        ("gap = 1e-8", "gap = 0", r"x\.toml: report, gap: Expected 'float' > 0"),
+        ('{ first = ["adam"] }', "{ first = [] }", r"x\.toml: report, groups: Expected 'array' of length >= 1"),
         ("[stop]", "[[stop]]", r"x\.toml: stop: Expected 'object', got 'array'"),
     ],
 )

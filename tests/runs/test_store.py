@@ -182,6 +182,23 @@ def test_empty_file(tmp_path):
     Store.open(tmp_path / "s.sqlite").close()
 
 
+def test_earlier_version_is_read_and_brought_up_to_date(store):
+    store.begin_run("r", "e", "", [case(0)], "p")
+    store.add(row(0, 0))
+    store.close()
+    with sqlite3.connect(store.path) as db:
+        db.execute("ALTER TABLE results DROP COLUMN minimum")
+        db.execute("PRAGMA user_version = 1")
+    with Store.open(store.path) as earlier:
+        assert np.isnan(earlier.results("r")[0]["minimum"])
+    with Store.open(store.path, create=True) as later:
+        assert later.add(row(0, 1, minimum=2.0))
+        assert [repeat["minimum"] for repeat in later.results("r")] == [pytest.approx(np.nan, nan_ok=True), 2.0]
+        assert not later.check()
+    with sqlite3.connect(store.path) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
+
+
 def test_newer_version(tmp_path):
     with sqlite3.connect(tmp_path / "s.sqlite") as db:
         db.execute(f"PRAGMA user_version = {schema.VERSION + 1}")

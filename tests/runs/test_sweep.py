@@ -62,6 +62,7 @@ def test_good_solver_is_measured_whole(odd):
         assert row["agreement"] == 0.0
         assert row["agrees"] == 1
         assert row["metrics"] == {"accuracy_train": 0.5}
+        assert row["minimum"] == 0.0  # what the problem says
         assert row["loss0"] == pytest.approx(row["history"][0, HISTORY_COLUMNS.index("loss")], rel=1e-15)
         assert np.isfinite(row["loss"])
     assert done.left == 0

@@ -16,6 +16,7 @@ from nmdl_bench.contracts import HISTORY_COLUMNS, ConfigurationError, Counts, Re
 from nmdl_bench.data.batches import batches
 from nmdl_bench.solve import recorder as recorder_module
 from nmdl_bench.solve import solve
+from nmdl_bench.solve.recorder import tolerance
 
 sys.path.insert(0, str(Path(__file__).parent))
 from quadratic import QuadraticProblem
@@ -280,3 +281,10 @@ def test_the_full_loss_in_parts_is_the_full_loss(library: str, monkeypatch: pyte
         monkeypatch.setattr(compiled, "WHOLE", 10)
         monkeypatch.setattr(compiled, "PART", 7)
         np.testing.assert_allclose(evaluation.norms(evaluation.x0), whole, rtol=1e-12)
+
+
+def test_a_start_whose_gradient_overflows_sets_no_tolerance():
+    """Every later gradient would be within a tolerance relative to infinity."""
+    assert tolerance(Stop(gtol=1e-6), np.inf) == 1e-6
+    assert tolerance(Stop(gtol=1e-6), np.nan) == 1e-6
+    assert tolerance(Stop(gtol=1e-6), 100.0) == pytest.approx(1e-4)

@@ -50,9 +50,14 @@ class StrongWolfe:
         return proceed(xp, tried, self.max_trials, search.t < 0, parabola(xp, tried))
 
     def low(self, xp: Backend, search: Search, f_t: Scalar, df_t: Scalar) -> Search:
-        """Accept by the slope, or move the bracket's best end to the trial."""
+        """Accept by the slope, or move the bracket's best end to the trial.
+
+        The last trial is accepted as it is: its value is low enough, and where the function falls for ever there is no
+        better one.
+        """
         s = xp.s
-        accepted = s.abs(df_t) <= -search.c2 * search.df0
+        last = s.and_(search.trials + 1 >= self.max_trials, s.isfinite(df_t))
+        accepted = s.or_(s.abs(df_t) <= -search.c2 * search.df0, last)
         return xp.cond(accepted, partial(accept, xp), partial(self._go_on, xp), search, f_t, df_t)
 
     def _go_on(self, xp: Backend, search: Search, f_t: Scalar, df_t: Scalar) -> Search:

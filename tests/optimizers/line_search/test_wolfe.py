@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import nan
+
 import pytest
 from searching import FUNCTIONS, run
 
@@ -21,6 +23,16 @@ def test_strong_wolfe_from_near_and_far(name: str, t: float) -> None:
     assert phi(end) <= phi(0.0) + 1e-4 * end * slope(0.0)
     assert abs(slope(end)) <= c2 * abs(slope(0.0))
     assert found.gradients <= len(found.trials) <= 25
+
+
+@pytest.mark.parametrize(("trials", "t"), [(1, 1.0), (4, 820.0)])
+def test_the_last_trial_is_taken_where_a_function_falls_for_ever(trials: int, t: float) -> None:
+    found = run(StrongWolfe(max_trials=trials), (lambda t: -t, lambda t: -1.0), 1.0).state
+    assert found.accepted
+    assert not found.failed
+    assert found.t == t
+    found = run(StrongWolfe(max_trials=trials), (lambda t: -t, lambda t: -1.0 if t == 0 else nan), 1.0).state
+    assert found.failed
 
 
 def test_searches_by_name() -> None:
