@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from functions import XP, quadratic
+from functions import XP, Function, quadratic
 
 from nmdl_bench.backends import get_backend
-from nmdl_bench.contracts import UnknownNameError
+from nmdl_bench.contracts import ConfigurationError, UnknownNameError
 from nmdl_bench.optimizers import BFGS
-from nmdl_bench.optimizers.bfgs import DenseInverse
+from nmdl_bench.optimizers.bfgs import LARGEST, DenseInverse
 from nmdl_bench.optimizers.descent import Step
 
 
@@ -69,6 +69,12 @@ def test_the_matrix_becomes_the_inverse_hessian_of_a_quadratic() -> None:
     H = state.memory.theta * (np.eye(6) + state.memory.N)
     np.testing.assert_allclose(H, np.linalg.inv(A), atol=0.02)
     assert XP.dot(state.g, state.d) < 0
+
+
+def test_too_many_parameters_are_refused() -> None:
+    function = Function(lambda x: (0.0, x), np.zeros(LARGEST + 1))
+    with pytest.raises(ConfigurationError, match=f"n = {LARGEST + 1} parameters; use lbfgs"):
+        BFGS().init(function, function.x0)  # type: ignore[arg-type]
 
 
 def test_unknown_scalings_are_suggested() -> None:
