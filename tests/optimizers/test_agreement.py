@@ -21,7 +21,7 @@ IMAGES = ("digits", "mnist-5k", *FROM_FILES)
 # convolutions small everywhere, and beyond conv-digits, which differ by the images' size alone, with one method
 CONVOLUTIONS = {"n": 60, "channels": "2-4", "depth": 1}
 CORE = ("spirals", "circles", "logistic-digits")
-"""Problems that all optimizers run on. Adam sees to the others too, L-BFGS to those that are not large; else it is slow."""
+"""Problems that all optimizers run on. Adam sees to the others too, L-BFGS to those not large; the rest is slow."""
 LARGE = ("mnist-5k", "conv-mnist-5k", *FROM_FILES)
 DENSE = ("bfgs",)
 """Methods with a matrix of all parameters, for problems with a thousand of them and not more."""
