@@ -70,6 +70,22 @@ def test_first_twenty_steps_over_all_samples(name: str) -> None:
     check_optimizer(SOLVERS.make(name), PROBLEMS.make("circles", n=60), numerical_backends())  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("lbfgs", {"search": "hager-zhang"}),
+        ("bfgs", {"search": "wolfe", "scaling": "initial"}),
+        ("nonlinear-cg", {"beta": "hager-zhang", "search": "hager-zhang"}),
+        ("barzilai-borwein", {"rule": "alternating", "search": "grippo"}),
+        ("gradient-descent", {"rule": "exact"}),
+        ("steepest-descent", {"interpolation": "cubic"}),
+    ],
+)
+def test_first_twenty_steps_of_other_choices(name: str, options: dict[str, Any]) -> None:
+    optimizer = SOLVERS.make(name, **options)
+    check_optimizer(optimizer, PROBLEMS.make("circles", n=60), [*numerical_backends(), *standins()])  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_first_steps_in_float32(name: str) -> None:
     """Round-off may change an acceptance after a while, so few steps and a wide tolerance."""
