@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from nmdl_bench.contracts import SOLVERS, Array, Objective, Scalar, Structure
+from nmdl_bench.contracts import SOLVERS, Array, Objective, Scalar, Structure, unknown
 from nmdl_bench.optimizers.curvature import Forcing, check_forcing, check_max_cg, counted, products, unit_of
 from nmdl_bench.optimizers.descent import DescentState, LineSearch, Step, Turn, line_search_init, line_search_step
-from nmdl_bench.optimizers.line_search import Armijo
+from nmdl_bench.optimizers.line_search import Armijo, StrongWolfe
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -76,6 +76,20 @@ def truncated_cg(
     return xp.scale(unit, last.z), forcing, last.j
 
 
+SEARCHES: dict[str, Callable[[float, float, int], LineSearch]] = {
+    "armijo": lambda c1, c2, max_trials: Armijo(c1, max_trials),
+    "wolfe": StrongWolfe,
+}
+"""Searches that methods with a natural step length of one take, from (c1, c2, max_trials)."""
+
+
+def newton_search(name: str, c1: float, c2: float, max_trials: int) -> LineSearch:
+    """The named search; an UnknownNameError where there is none, a ConfigurationError where constants cannot work."""
+    if name not in SEARCHES:
+        raise unknown("line search", name, SEARCHES)
+    return SEARCHES[name](c1, c2, max_trials)
+
+
 @dataclass(frozen=True)
 class TruncatedNewton:
     """The direction of :func:`truncated_cg` at the trial's tape; the first trial is the whole step.
@@ -114,7 +128,9 @@ class _TruncatedNewtonMethod:
     gamma: float = 0.9
     exponent: float = 1.25
     max_cg: int = 250
+    search: str = "armijo"
     c1: float = 1e-4
+    c2: float = 0.9
     max_trials: int = 40
 
     batch_size: ClassVar[None] = None
@@ -128,7 +144,7 @@ class _TruncatedNewtonMethod:
 
     @cached_property
     def _search(self) -> LineSearch:
-        return Armijo(self.c1, self.max_trials)
+        return newton_search(self.search, self.c1, self.c2, self.max_trials)
 
     @cached_property
     def _direction(self) -> TruncatedNewton:
@@ -146,8 +162,8 @@ class _TruncatedNewtonMethod:
 class NewtonCG(_TruncatedNewtonMethod):
     """``x_{k+1} = x_k + t_k p_k`` with ``|H_k p_k + g_k| <= eta_k |g_k|`` by conjugate gradients.
 
-    Nocedal and Wright (2006), algorithm 7.1, with exact Hessian products, Armijo's search, and the tolerances of
-    Eisenstat and Walker (1996), choice 2.
+    Nocedal and Wright (2006), algorithm 7.1, with exact Hessian products, a line search from a step of one, and
+    the tolerances of Eisenstat and Walker (1996), choice 2.
 
     Parameters
     ----------
@@ -158,8 +174,10 @@ class NewtonCG(_TruncatedNewtonMethod):
         The exponent is the order of convergence.
     max_cg : int
         Products a direction, >= 1.
-    c1 : float
-        Armijo's constant, in (0, 1).
+    search : str
+        Name in :data:`SEARCHES`.
+    c1, c2 : float
+        Constants of Armijo's and (where the search looks at it) the curvature condition, 0 < c1 < c2 < 1.
     max_trials : int
         Trials a search.
     """
@@ -176,7 +194,7 @@ class GaussNewtonCG(_TruncatedNewtonMethod):
 
     Parameters
     ----------
-    eta_max, gamma, exponent, max_cg, c1, max_trials
+    eta_max, gamma, exponent, max_cg, search, c1, c2, max_trials
         As for :class:`NewtonCG`.
     """
 

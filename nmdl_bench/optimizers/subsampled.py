@@ -13,8 +13,7 @@ from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Counts, Obj
 from nmdl_bench.data.batches import batches
 from nmdl_bench.optimizers.curvature import Forcing, check_forcing, check_max_cg, counted, products
 from nmdl_bench.optimizers.descent import DescentState, LineSearch, Step, Turn, line_search_init, line_search_step
-from nmdl_bench.optimizers.line_search import Armijo
-from nmdl_bench.optimizers.newton_cg import truncated_cg
+from nmdl_bench.optimizers.newton_cg import newton_search, truncated_cg
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -75,7 +74,9 @@ class _SubsampledMethod:
     gamma: float = 0.9
     exponent: float = 1.25
     max_cg: int = 20
+    search: str = "armijo"
     c1: float = 1e-4
+    c2: float = 0.9
     max_trials: int = 40
     sample_seed: int = 0
 
@@ -92,7 +93,7 @@ class _SubsampledMethod:
 
     @cached_property
     def _search(self) -> LineSearch:
-        return Armijo(self.c1, self.max_trials)
+        return newton_search(self.search, self.c1, self.c2, self.max_trials)
 
     def _direction(self, n: int) -> SampledNewton:
         size, numbers = min(self.sample_size, n), (self.eta_max, self.gamma, self.exponent)
@@ -128,7 +129,7 @@ class SubsampledNewtonCG(_SubsampledMethod):
     ----------
     sample_size : int
         Samples of the curvature, >= 1; all where there are fewer.
-    eta_max, gamma, exponent, max_cg, c1, max_trials
+    eta_max, gamma, exponent, max_cg, search, c1, c2, max_trials
         As for :class:`~nmdl_bench.optimizers.newton_cg.NewtonCG`.
     sample_seed : int
         Draws the samples.
@@ -142,7 +143,7 @@ class SubsampledGaussNewtonCG(_SubsampledMethod):
 
     Parameters
     ----------
-    sample_size, eta_max, gamma, exponent, max_cg, c1, max_trials, sample_seed
+    sample_size, eta_max, gamma, exponent, max_cg, search, c1, c2, max_trials, sample_seed
         As for :class:`SubsampledNewtonCG`.
     """
 

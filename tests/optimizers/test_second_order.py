@@ -11,7 +11,7 @@ from residuals import Bard, PowellSingular, QuadraticProblem, ResidualProblem, R
 from scipy import optimize
 
 from nmdl_bench.backends import get_backend
-from nmdl_bench.contracts import PROBLEMS, SOLVERS, ConfigurationError, Stop
+from nmdl_bench.contracts import PROBLEMS, SOLVERS, ConfigurationError, Stop, UnknownNameError
 from nmdl_bench.data.batches import batches
 from nmdl_bench.optimizers import GaussNewton, GaussNewtonCG, NewtonCG, SubsampledGaussNewtonCG, SubsampledNewtonCG
 from nmdl_bench.optimizers.curvature import Forcing
@@ -115,6 +115,18 @@ def test_numbers_stay_data_through_a_restart() -> None:
 
 
 # ---------------------------------------------------------------------------------------------------- whole methods
+def test_searches_by_name() -> None:
+    """A strong Wolfe search with a slope that must fall to a tenth makes other steps than backtracking."""
+    armijo, wolfe = (
+        trajectory(NewtonCG(search=search, c2=0.1), ResidualProblem(Rosenbrock), XP, steps=40)
+        for search in ("armijo", "wolfe")
+    )
+    assert not np.array_equal(armijo.counts, wolfe.counts)
+    assert wolfe.f[-1] < 0.2 * wolfe.f[0]
+    with pytest.raises(UnknownNameError, match="did you mean 'armijo'"):
+        GaussNewton(search="armjo")
+
+
 @pytest.mark.parametrize("name", ["newton-cg", "gauss-newton-cg", "gauss-newton"])
 def test_residuals_are_solved(name: str) -> None:
     for functions in (Rosenbrock, PowellSingular, Bard):
@@ -323,6 +335,7 @@ def test_softmax_without_regularisation_has_a_singular_hessian() -> None:
         (lambda: GaussNewtonCG(exponent=1.0), "exponent must lie in"),
         (lambda: NewtonCG(max_cg=0), "max_cg must be at least 1, not 0"),
         (lambda: NewtonCG(c1=0.0), "0 < c1"),
+        (lambda: NewtonCG(search="wolfe", c1=0.9, c2=0.1), "c1 < c2"),
         (lambda: GaussNewton(max_trials=0), "max_trials"),
         (lambda: SubsampledNewtonCG(sample_size=0), "sample_size must be at least 1, not 0"),
     ],
