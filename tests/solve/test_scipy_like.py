@@ -123,11 +123,11 @@ def test_bounds_in_scipys_forms() -> None:
         (lambda: minimize(banana, X0, hessp=banana), ConfigurationError, r"called as hessp\(x, v\), and banana"),
         (lambda: minimize(banana, X0, jac=True), ConfigurationError, "jac must be a function, not True"),
         (lambda: minimize(lambda x: x, [0.0, 1.0]), ConfigurationError, "must return a scalar, not an array of shape"),
-        (lambda: least_squares(banana, X0, method="lbfgs"), ConfigurationError, r"must return a vector \(m,\), not a sca"),
+        (lambda: least_squares(banana, X0, method="lbfgs"), ConfigurationError, r"a vector \(m,\), not a scalar"),
         (lambda: minimize(banana, X0, method="lbgfs"), UnknownNameError, "did you mean 'lbfgs'"),
         (lambda: minimize(banana, X0, options={"memry": 3}), UnknownNameError, "did you mean 'memory'"),
         (lambda: minimize(banana, X0, backend="tourch"), UnknownNameError, "did you mean 'torch'"),
-        (lambda: minimize(banana, X0, method="torch-adam"), ConfigurationError, "does not run on 'numpy', but on torch"),
+        (lambda: minimize(banana, X0, method="torch-adam"), ConfigurationError, "not run on 'numpy', but on torch"),
         (lambda: minimize(banana, X0, bounds=3), ConfigurationError, "bounds must be a pair"),
         (lambda: minimize(banana, X0, bounds=[(0, 1)] * 2), ConfigurationError, "method 'lbfgs': .* methods for it: "),
         (lambda: minimize(banana, X0, maxiter=0), ConfigurationError, "maxiter must be at least 1"),
@@ -145,6 +145,7 @@ def test_the_package_alone_imports_nothing_heavy() -> None:
     code = f"import sys, nmdl_bench; print(sorted({heavy!r} & set(sys.modules)), callable(nmdl_bench.minimize))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert found.strip() == "[] True"
-    code = "import sys; from nmdl_bench import minimize; print(sorted({'torch', 'jax', 'matplotlib', 'pandas'} & set(sys.modules)))"
+    others = {"torch", "jax", "cupy", "matplotlib", "pandas"}
+    code = f"import sys; from nmdl_bench import minimize; print(sorted({others!r} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert found.strip() == "[]"
