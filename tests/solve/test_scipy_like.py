@@ -164,7 +164,7 @@ def test_hessian_products_reach_methods() -> None:
         (lambda: minimize(banana, X0, backend="tourch"), UnknownNameError, "did you mean 'torch'"),
         (lambda: minimize(banana, X0, method="torch-adam"), ConfigurationError, "not run on 'numpy', but on torch"),
         (lambda: minimize(banana, X0, bounds=3), ConfigurationError, "bounds must be a pair"),
-        (lambda: minimize(banana, X0, (), "lbfgs", bounds=[(0, 1)] * 2), ConfigurationError, "methods for it: .*projected"),
+        (lambda: minimize(banana, X0, (), "lbfgs", bounds=[(0, 1)] * 2), ConfigurationError, "for it: .*projected"),
         (lambda: minimize(banana, X0, maxiter=0), ConfigurationError, "maxiter must be at least 1"),
         (lambda: minimize(banana, X0, tol=-1.0), ConfigurationError, "tol not negative"),
         (lambda: minimize(banana, [[1.0]]), ConfigurationError, "x0 of problem 'banana' must be a vector"),
