@@ -188,9 +188,9 @@ def _run(
 ) -> tuple[Result, Objective]:
     xp = get_backend(backend, dtype) if isinstance(backend, str) else backend
     entry = SOLVERS[method]
-    unfit = mismatch(problem.provides, entry.needs)
+    unfit = mismatch(problem.provides, entry.needs, entry.accepts)
     if unfit:
-        fitting = [other.name for other in SOLVERS if not mismatch(problem.provides, other.needs)]
+        fitting = [other.name for other in SOLVERS if not mismatch(problem.provides, other.needs, other.accepts)]
         raise ConfigurationError(f"method {method!r}: {unfit}; methods for it: {', '.join(fitting) or 'none'}")
     # a backend of the user's own is not in the lists, and ours run on any
     if not entry.runs_on(xp.library) and (isinstance(backend, str) or entry.kind == "peer"):
