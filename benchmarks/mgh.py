@@ -75,14 +75,25 @@ def _outcome(name: str, solver: Any, problem: TestProblem, xp: Any, stop: Stop) 
 
 
 def table(found: Sequence[Outcome]) -> str:
-    """How many functions each solver solves from each start, as Markdown."""
+    """How many functions each solver solves from each start, as Markdown.
+
+    ``other known points`` are ends at local minima, saddles and on the way to infinity; the rest is neither.
+    """
     factors = sorted({outcome.factor for outcome in found})
     rows = []
     for name in dict.fromkeys(outcome.solver for outcome in found):
         solved = [sum(o.solved for o in found if (o.solver, o.factor) == (name, factor)) for factor in factors]
-        rows.append([name, *solved, sum(solved), sum(o.evaluations for o in found if o.solver == name)])
+        own = [o for o in found if o.solver == name]
+        known = sum(o.where.startswith(("local", "saddle", "towards")) for o in own)
+        rows.append([name, *solved, sum(solved), known, sum(o.evaluations for o in own)])
     total = len({(outcome.function, outcome.factor) for outcome in found})
-    headers = ["solver", *(f"start x {factor:g}" for factor in factors), f"of {total}", "evaluations"]
+    headers = [
+        "solver",
+        *(f"start x {factor:g}" for factor in factors),
+        f"of {total}",
+        "other known points",
+        "evaluations",
+    ]
     return tabulate(rows, headers=headers, tablefmt="github")
 
 

@@ -8,7 +8,9 @@ Hessian tells minima from saddles, where solvers end too. With ``--write``, the 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +24,7 @@ from scipy.optimize import least_squares
 from nmdl_bench.backends import get_backend
 from nmdl_bench.problems.mgh import minima, tables
 from nmdl_bench.problems.mgh.catalogue import FUNCTIONS, TestFunction
-from nmdl_bench.problems.mgh.minimum import Kind, Minimum
+from nmdl_bench.problems.mgh.minimum import Kind, Minimum, by_formula
 from nmdl_bench.problems.mgh.numbers import Doubles
 
 SIZES: dict[str, tuple[int, ...]] = {
@@ -149,7 +151,7 @@ def _is_stationary(r: np.ndarray, J: np.ndarray) -> bool:
     """Whether the residual is zero, or orthogonal to all columns of the Jacobian, as far as doubles tell."""
     with np.errstate(all="ignore"):
         cosines = np.abs(J.T @ r) / (np.linalg.norm(J, axis=0) * np.linalg.norm(r))
-    return bool(r @ r < 1e-15 or np.nanmax(np.append(cosines, 0.0)) < 1e-4)
+        return bool(r @ r < 1e-15 or np.nanmax(np.append(cosines, 0.0)) < 1e-4)
 
 
 def _starts(function: TestFunction, n: int, starts: int, seed: int) -> Iterator[np.ndarray]:
@@ -161,7 +163,7 @@ def _starts(function: TestFunction, n: int, starts: int, seed: int) -> Iterator[
             yield np.array(function.x0(n, factor))
     for minimum in known:  # what an earlier run found is looked for again
         if minimum.x:
-            yield np.array([float(v) for v in minimum.x])
+            yield minimum.point
     for i in range(starts):
         spread = 10.0 ** rng.uniform(-1, 1)
         yield standard * (1 + spread * rng.standard_normal(n)) + (i % 2) * spread * rng.standard_normal(n)
@@ -192,10 +194,10 @@ def text(value: Any, zero: float = 1e-25, digits: int = 20) -> str:
     return "0" if abs(value) < zero else mpmath.nstr(value, digits, strip_zeros=True)
 
 
-def words(point: Point) -> tuple[str, tuple[str, ...]]:
+def words(point: Point) -> tuple[str, str]:
     """Value and variables; where F is zero, so are variables that are far below the others'."""
     F = text(point.F)
-    return F, tuple(text(x, 1e-15 if F == "0" else 1e-45) for x in point.x)
+    return F, " ".join(text(x, 1e-15 if F == "0" else 1e-45) for x in point.x)
 
 
 def sizes() -> Iterator[tuple[TestFunction, int, int]]:
@@ -254,7 +256,7 @@ INFINITY: tuple[tuple[str, str, Callable[[Extended], Any]], ...] = (
     ("kowalik-osborne", "x1 to infinity, x3 and x4 to -infinity", _kowalik),
 )
 """Values that a function approaches, with vanishing gradient, where variables grow without bound."""
-FLAT = Minimum("saddle", "1", ("0",) * 9 + ("11",), "flat to order n - 1")
+FLAT = Minimum("saddle", "1", "0 0 0 0 0 0 0 0 0 11", "flat to order n - 1")
 """Brown's almost-linear function at ``(0, ..., 0, n + 1)``, which the paper calls a local minimum: it decreases along
 ``x = (t, ..., t, n + 1 - n t)``, as ``1 - 2 (n + 1) t^(n-1)``."""
 
@@ -263,7 +265,7 @@ def entries(function: TestFunction, n: int, m: int, starts: int) -> list[Minimum
     """The table's row: minima by value, then flat saddles and values at infinity."""
     with mpmath.workdps(60):
         infinite = [
-            Minimum("infinity", text(value(Extended())), (), note)
+            Minimum("infinity", text(value(Extended())), "", note)
             for name, note, value in INFINITY
             if name == function.name
         ]
@@ -272,7 +274,12 @@ def entries(function: TestFunction, n: int, m: int, starts: int) -> list[Minimum
     values = [mpmath.mpf(minimum.value) for minimum in infinite]
     points = [point for point in points if not any(mpmath.almosteq(point.F, value, 1e-12) for value in values)]
     points.sort(key=lambda point: point.F)
-    known = [Minimum(point.kind if i else "global", *words(point)) for i, point in enumerate(points)]
+    known = [Minimum(point.kind, *words(point)) for point in points]
+    least = by_formula(function.number, n, m)
+    if least is None or (known and known[0].value == least):
+        known[0] = dataclasses.replace(known[0], kind="global")
+    else:  # no start leads there
+        known.insert(0, Minimum("global", least))
     if function.name == "brown-almost-linear":
         known.append(FLAT)
     known += infinite
@@ -299,14 +306,20 @@ def source(table: dict[tuple[int, int, int], list[Minimum]]) -> str:
     for key, known in table.items():
         lines.append(f"    {key!r}: (")
         for minimum in known:
+            where = textwrap.wrap(minimum.x, 100, break_on_hyphens=False)
             parts = [f'"{minimum.kind}"', f'"{minimum.value}"']
-            if minimum.x or minimum.note:
-                parts.append("(" + "".join(f'"{x}", ' for x in minimum.x) + ")" if minimum.x else "()")
+            if where or minimum.note:
+                parts.append(" ".join(f'"{line}"' for line in _spaced(where)) or '""')
             if minimum.note:
                 parts.append(f'"{minimum.note}"')
             lines.append(f"        Minimum({', '.join(parts)}),")
         lines.append("    ),")
     return HEADER + "\n".join(lines) + "\n}\n"
+
+
+def _spaced(lines: list[str]) -> list[str]:
+    """Lines that follow one another with a space between."""
+    return [f"{line} " for line in lines[:-1]] + lines[-1:]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -42,7 +42,7 @@ class FiniteDifferences(Namespace):
 
     def gradient(self, f: Function, x: Array) -> Array:
         """Gradient (n,) of a scalar function; 2n values where it is not automatic."""
-        return self._differences(lambda y: self.scalar(f(self, y)), x, self.eps ** (1 / 3), self.zeros(tuple(x.shape)))
+        return self._differences(lambda y: self.scalar(f(self, y)), x, self.eps ** (1 / 3), tuple(x.shape))
 
     def jvp(self, f: Function, x: Array, v: Array) -> Array:
         """``J v`` (m,) of a vector function; two values where it is not automatic."""
@@ -69,15 +69,16 @@ class FiniteDifferences(Namespace):
         def slope(y: Array) -> Scalar:
             return self.scalar(f(self, y + t * v)) - self.scalar(f(self, y - t * v))
 
-        Hv = self._differences(slope, x, step, self.zeros(tuple(x.shape)))
+        Hv = self._differences(slope, x, step, tuple(x.shape))
         return self.s.div(self.s.const(0.5), t) * Hv
 
     def _jacobian_transposed(self, f: Function, x: Array) -> Array:
         r = f(self, x)
-        return self._differences(lambda y: f(self, y), x, self.eps ** (1 / 3), self.zeros((x.shape[0], r.shape[0])))
+        return self._differences(lambda y: f(self, y), x, self.eps ** (1 / 3), (x.shape[0], r.shape[0]))
 
-    def _differences(self, f: Callable[[Array], Any], x: Array, step: float, rows: Array) -> Array:
-        """Central differences in coordinate i as row i; donates ``rows``."""
+    def _differences(self, f: Callable[[Array], Any], x: Array, step: float, shape: tuple[int, ...]) -> Array:
+        """Central differences in coordinate i as row i of an array of that shape."""
+        rows = self.zeros(shape)
         n = x.shape[0]
         h = step * self.where(self.abs(x) > 1, self.abs(x), 1 + self.zeros((n,)))
         for i in range(n):

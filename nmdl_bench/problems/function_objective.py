@@ -49,7 +49,7 @@ class FunctionTape(NamedTuple):
 
 @dataclass
 class Notice:
-    """Says once for each problem that derivatives are finite differences."""
+    """Says once for each problem that derivatives are finite differences; equal functions share what is compiled."""
 
     name: str
     said: bool = False

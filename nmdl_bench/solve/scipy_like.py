@@ -29,7 +29,7 @@ def minimize(
     fun: Callable[..., Any],
     x0: Any,
     args: Sequence[Any] = (),
-    method: str = "lbfgs",
+    method: str | None = None,
     *,
     backend: str | Backend = "numpy",
     dtype: str = "float64",
@@ -55,7 +55,8 @@ def minimize(
     args : sequence of array_like
         Data, moved to the device. On JAX, only what stands here may change between calls with the same function.
     method : str
-        Name of a solver, as in ``nmdl-bench list solvers``.
+        Name of a solver, as in ``nmdl-bench list solvers``; by default ``"lbfgs"``, and ``"projected-lbfgs"`` with
+        bounds.
     backend : str or Backend
         Such as ``"numpy"``, ``"torch:cuda:0"``, ``"jax"``.
     dtype : str
@@ -107,6 +108,7 @@ def minimize(
         hessp=_with_backend("hessp", hessp, 2 + len(args)),
         bounds=_pairs(bounds),
     )
+    method = method or ("lbfgs" if bounds is None else "projected-lbfgs")
     limits = tol, maxiter, maxfev, max_time
     result, objective = _run(problem, method, backend, dtype, options, limits, seed)
     return _result(result, fun=float(result.loss), jac=_at(objective, result)["gradient"])
@@ -117,7 +119,7 @@ def least_squares(
     x0: Any,
     jac: Callable[..., Any] | None = None,
     bounds: Any = None,
-    method: str = "levenberg-marquardt",
+    method: str | None = None,
     *,
     args: Sequence[Any] = (),
     backend: str | Backend = "numpy",
@@ -141,7 +143,9 @@ def least_squares(
         ``jac(x, *args)``, the Jacobian (m, n).
     bounds : pair of array_like or scipy.optimize.Bounds, optional
         ``(lower, upper)``, each (n,) or a number.
-    method, args, backend, dtype, tol, maxiter, maxfev, max_time, options, seed
+    method : str
+        By default ``"levenberg-marquardt"``, and ``"projected-lbfgs"`` with bounds.
+    args, backend, dtype, tol, maxiter, maxfev, max_time, options, seed
         As for :func:`minimize`; methods for scalar functions minimise residuals too.
 
     Returns
@@ -163,6 +167,7 @@ def least_squares(
         jacobian=_with_backend("jac", jac, 1 + len(args)),
         bounds=None if bounds is None else (bounds.lb, bounds.ub) if hasattr(bounds, "lb") else bounds,
     )
+    method = method or ("levenberg-marquardt" if bounds is None else "projected-lbfgs")
     limits = tol, maxiter, maxfev, max_time
     result, objective = _run(problem, method, backend, dtype, options, limits, seed)
     there = _at(objective, result, residual=True)
@@ -183,9 +188,9 @@ def _run(
 ) -> tuple[Result, Objective]:
     xp = get_backend(backend, dtype) if isinstance(backend, str) else backend
     entry = SOLVERS[method]
-    unfit = mismatch(problem.provides, entry.needs)
+    unfit = mismatch(problem.provides, entry.needs, entry.accepts)
     if unfit:
-        fitting = [other.name for other in SOLVERS if not mismatch(problem.provides, other.needs)]
+        fitting = [other.name for other in SOLVERS if not mismatch(problem.provides, other.needs, other.accepts)]
         raise ConfigurationError(f"method {method!r}: {unfit}; methods for it: {', '.join(fitting) or 'none'}")
     # a backend of the user's own is not in the lists, and ours run on any
     if not entry.runs_on(xp.library) and (isinstance(backend, str) or entry.kind == "peer"):

@@ -82,7 +82,7 @@ def small_for(name: str) -> Small:
     raise AssertionError(f"{name} needs {OPTIMIZERS[name].needs}; add a small problem that provides it to STRUCTURED")
 
 
-LEARNERS = [name for name in OPTIMIZERS if fits(name, LearningProblem.provides)]
+LEARNERS = [name for name in OPTIMIZERS if fits(name, small().provides)]
 
 
 def write_image_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,9 +148,10 @@ def test_objectives_on_stand_ins(name: str) -> None:
 def test_minima_are_the_published_ones(name: str, sizes: tuple[int, int], values: list[float]) -> None:
     known = known_minima(FUNCTIONS[name], *sizes)
     assert known[0].kind == "global"
-    assert abs(known[0].F - values[0]) <= 1e-5 * values[0]  # six digits, some cut off, some rounded
-    for value in values[1:]:
-        assert any(pytest.approx(value, rel=1e-5) == minimum.F for minimum in known[1:])
+    # six digits, some cut off, some rounded
+    assert all(any(abs(minimum.F - value) <= 1e-5 * value for minimum in known) for value in values)
+    if (name, sizes) != ("chebyquad", (10, 10)):  # there is less than the paper's value for n = 10
+        assert abs(known[0].F - values[0]) <= 1e-5 * values[0]
     finite = [minimum.F for minimum in known if minimum.kind == "local"]
     assert all(value > known[0].F for value in finite)
     assert finite == sorted(finite)
@@ -161,7 +162,7 @@ def test_minimisers_have_their_values_in_double_precision(key: tuple[int, int, i
     function = next(f for f in FUNCTIONS.values() if f.number == key[0])
     for minimum in MINIMA[key]:
         if minimum.x:
-            F = sum_of_squares(function, [float(x) for x in minimum.x], key[2])
+            F = sum_of_squares(function, minimum.point, key[2])
             # the point is rounded: residuals of badly scaled functions are not
             assert pytest.approx(minimum.F, rel=1e-9, abs=1e-18) == F, minimum
 
@@ -174,7 +175,7 @@ def test_minima_polished_anew_have_their_twenty_digits(name: str) -> None:
     n, m = function.sizes()
     for minimum in known_minima(function):
         if minimum.x and minimum.kind != "saddle":
-            point = polish(function, n, m, [float(x) for x in minimum.x], digits=48, damped=name == "biggs-exp6")
+            point = polish(function, n, m, minimum.point, digits=48, damped=name == "biggs-exp6")
             assert point is not None
             assert point.kind == "local"
             with mpmath.workdps(30):
@@ -198,7 +199,7 @@ def test_values_at_infinity_are_approached() -> None:
 
 def test_browns_flat_point_is_no_minimum() -> None:
     function = FUNCTIONS["brown-almost-linear"]
-    assert sum_of_squares(function, [float(x) for x in FLAT.x]) == 1.0
+    assert sum_of_squares(function, FLAT.point) == 1.0
     t = 0.1
     assert 1 - sum_of_squares(function, [t] * 9 + [11 - 10 * t]) == pytest.approx(2 * 11 * t**9, rel=0.1)
 
@@ -230,10 +231,10 @@ def test_values_at_the_start(name: str, value: float) -> None:
 # ------------------------------------------------------------------------------------------------------- end points
 def test_where_points_end() -> None:
     bard = FUNCTIONS["bard"]
-    least = [float(x) for x in known_minima(bard)[0].x]
+    least = known_minima(bard)[0].point
     assert classify(bard, least).words == "global minimum"
     assert classify(bard, least).solved
-    assert not classify(bard, [x * (1 + 1e-3) for x in least]).solved
+    assert not classify(bard, least * (1 + 1e-3)).solved
     assert classify(bard, [12.61 / 15, -1e5, -1.1e5]).words == "towards infinity, where F is 17.4287"
     assert classify(bard, [1.0, 1.0, 1.0]).words == "neither, F = 41.6817"
     froth = FUNCTIONS["freudenstein-roth"]

@@ -102,7 +102,7 @@ def test_a_plain_function_is_a_problem_of_an_experiment(tmp_path):
         "[stop]\nmax_iterations = 200\ngtol = 1e-8\n"
     )
     program = Path(sys.executable).with_name("nmdl-bench")
-    files = ["--plugin", "valley.py", "--store", "results.sqlite", "--output", "report"]
+    files = ["--plugin", "valley.py", "--store", "results.sqlite", "--no-report"]
     command = [str(program), "run", "file.toml", *files]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

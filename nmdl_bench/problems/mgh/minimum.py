@@ -38,21 +38,26 @@ class Minimum:
         where solvers have been seen to end.
     value : str
         F to 20 significant digits.
-    x : tuple of str
-        One minimiser to 20 digits; empty where it is at infinity, or any point of a subspace is one.
+    x : str
+        One minimiser, its variables to 20 digits with spaces between; empty where it is at infinity, or not unique.
     note : str
         Where it is, in words, for those that ``x`` does not tell.
     """
 
     kind: Kind
     value: str
-    x: tuple[str, ...] = ()
+    x: str = ""
     note: str = ""
 
     @property
     def F(self) -> float:
         """The value as a double."""
         return float(self.value)
+
+    @property
+    def point(self) -> np.ndarray:
+        """The minimiser as doubles (n,)."""
+        return np.array([float(x) for x in self.x.split()])
 
 
 class End(NamedTuple):
@@ -82,17 +87,21 @@ class End(NamedTuple):
 
 
 def known_minima(function: TestFunction, n: int | None = None, m: int | None = None) -> tuple[Minimum, ...]:
-    """Known minima for these sizes (the function's own by default), the global one first; empty where none is known."""
+    """Known minima for these sizes (the function's own by default), the global one first; empty where none is known.
+
+    Local ones are those of the paper and of a search from many starts: there may be more.
+    """
     from nmdl_bench.problems.mgh.minima import MINIMA
 
     n, m = function.sizes(n, m)
     if (function.number, n, m) in MINIMA:
         return MINIMA[function.number, n, m]
-    value = _by_formula(function.number, n, m)
+    value = by_formula(function.number, n, m)
     return () if value is None else (Minimum("global", value),)
 
 
-def _by_formula(number: int, n: int, m: int) -> str | None:
+def by_formula(number: int, n: int, m: int) -> str | None:
+    """The global minimum of functions for which it is known at all sizes, else None."""
     if number in _ZERO or (number == 35 and m == n and (n <= 7 or n == 9)):
         return "0"
     formulas = {
