@@ -89,8 +89,9 @@ def arc_step(objective: Objective, state: ArcState, arc: Arc, direction: Directi
     """One trial: accepted with a new direction, or rejected with a shorter ``t``.
 
     Where rounding errors may hide how values differ, slopes decide: ``g(x_t).(x_t - x) <= (2 c1 - 1) g.(x_t - x)``,
-    which is the same for quadratics (Hager and Zhang 2005, eq. 4.1). A search that gives up, or whose direction does not lead down, starts again along ``-g``; where it came from there,
-    the state is stalled.
+    which is the same for quadratics (Hager and Zhang 2005, eq. 4.1).
+
+    A search that gives up starts again along ``-g``; where it came from there, the state is stalled.
     """
     xp, s = objective.xp, objective.xp.s
     x_t = prox(objective, xp.add_scaled(state.x, state.t, state.d), s.const(0.0))
