@@ -18,9 +18,13 @@ from nmdl_bench.studies.pictures import Study, Tick, silent
 
 KINDS: dict[str, tuple[str, str]] = {
     "initialisation": ("initialisation", "Initialisation"),
+    "l-curve": ("l_curve", "LCurve"),
+    "least-squares-images": ("least_squares_images", "LeastSquaresImages"),
     "objective-plane": ("objective_plane", "ObjectivePlane"),
     "orders": ("orders", "Orders"),
     "phase-plane": ("phase_plane", "PhasePlane"),
+    "polynomial-fit": ("polynomial_fit", "PolynomialFit"),
+    "semiconvergence": ("semiconvergence", "Semiconvergence"),
     "stability": ("stability", "Stability"),
     "swiss-roll": ("swiss_roll", "SwissRoll"),
 }
