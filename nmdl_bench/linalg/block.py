@@ -17,6 +17,7 @@ from nmdl_bench.linalg.iteration import (
     SOLVED,
     Product,
     Solution,
+    corrected,
     finite,
     first_of,
     iterate,
@@ -209,6 +210,8 @@ def block_lsqr(
     *,
     rtol: float | Scalar = 1e-10,
     max_iterations: int = 100,
+    x0: Array | None = None,
+    right: tuple[Product, Product] | None = None,
     record: bool = False,
     watch: Callable[[Array], Scalar] | None = None,
 ) -> Solution:
@@ -227,8 +230,14 @@ def block_lsqr(
         Right-hand sides (m, s), linearly independent, s at most m and n.
     rtol : float
         Tolerance, never below the unit round-off.
+    x0 : Array, optional
+        Start (n, s); 0 where not given.
+    right : pair of callables, optional
+        Preconditioner, as for :func:`~nmdl_bench.linalg.iteration.corrected`, for blocks of columns.
     max_iterations, record, watch
         As for :func:`~nmdl_bench.linalg.iteration.iterate`.
     """
-    start = block_lsqr_init(xp, At, B, rtol)
-    return iterate(xp, start, partial(block_lsqr_step, xp, A, At), max_iterations, record, watch)
+    problem = corrected(xp, A, At, B, x0, right)
+    start = block_lsqr_init(xp, problem.At, problem.b, rtol)
+    step = partial(block_lsqr_step, xp, problem.A, problem.At)
+    return iterate(xp, start, step, max_iterations, record, watch, problem.finish)

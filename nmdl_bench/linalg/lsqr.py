@@ -39,9 +39,13 @@ class Tolerances(NamedTuple):
 
 
 def tolerances(xp: Backend, b_norm: Scalar, damp: Any, atol: Any, btol: Any, conlim: float) -> Tolerances:
-    """Tolerances as numbers of the backend; ``conlim`` 0 or infinite means no limit."""
+    """As numbers of the backend, none below the unit round-off; ``conlim`` 0 or infinite means no limit."""
     inverse = 1.0 / conlim if conlim > 0 else 0.0
-    return Tolerances(*(real(xp, v) for v in (atol, btol, inverse, b_norm, damp)))
+
+    def floored(v: Any) -> Scalar:
+        return xp.s.maximum(real(xp, v), xp.s.const(xp.eps))
+
+    return Tolerances(floored(atol), floored(btol), floored(inverse), b_norm, real(xp, damp))
 
 
 class Estimates(NamedTuple):
@@ -61,18 +65,15 @@ def stopping(xp: Backend, limits: Tolerances, at: Estimates) -> Any:
 
         S1  |r| <= btol |b| + atol |A| |x|      S2  |A^T r| <= atol |A| |r|      S3  cond(A) >= conlim
 
-    each also with the unit round-off in place of its tolerance, since no more can be had.
+    with tolerances no smaller than the unit round-off, since no more can be had.
     """
-    s, eps = xp.s, xp.eps
-    atol, btol = s.maximum(limits.atol, s.const(eps)), s.maximum(limits.btol, s.const(eps))
-    inverse_limit = s.maximum(limits.inverse_limit, s.const(eps))
-    size = at.A_norm * at.x_norm
+    atol, size = limits.atol, at.A_norm * at.x_norm
     return first_of(
         xp,
-        (s.not_(finite(xp, at.r_norm, at.s_norm, at.x_norm)), NOT_FINITE),
-        (at.r_norm <= btol * limits.b_norm + atol * size, SOLVED),
+        (xp.s.not_(finite(xp, at.r_norm, at.s_norm, at.x_norm)), NOT_FINITE),
+        (at.r_norm <= limits.btol * limits.b_norm + atol * size, SOLVED),
         (at.s_norm <= atol * at.A_norm * at.r_norm, LEAST_SQUARES),
-        (at.condition * inverse_limit >= 1, ILL_CONDITIONED),
+        (at.condition * limits.inverse_limit >= 1, ILL_CONDITIONED),
     )
 
 

@@ -17,6 +17,8 @@ from nmdl_bench.contracts import Array, ConfigurationError, Scalar
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
 
+SMALL = 1000
+"""Unknowns up to which the minimum is computed."""
 WELL_CONDITIONED = 1e8
 """Bound of the condition number of ``[A; sqrt(alpha) I]`` up to which the minimum is computed."""
 
@@ -24,8 +26,11 @@ WELL_CONDITIONED = 1e8
 class LinearMap(Protocol):
     """What A does, without its arrays: hashable, so that equal maps share compiled steps."""
 
+    def shape(self, arrays: Any) -> tuple[int, int]:
+        """``(m, n)``."""
+
     def apply(self, xp: Backend, arrays: Any, v: Array) -> Array:
-        """``A v`` (m,) for v (n,)."""
+        """``A v`` (m,) for v (n,); a fresh array."""
 
     def adjoint(self, xp: Backend, arrays: Any, w: Array) -> Array:
         """``A^T w`` (n,) for w (m,); a fresh array."""
@@ -37,6 +42,10 @@ class LinearMap(Protocol):
 @dataclass(frozen=True)
 class Dense:
     """A is an array (m, n)."""
+
+    def shape(self, arrays: Array) -> tuple[int, int]:
+        m, n = arrays.shape
+        return m, n
 
     def apply(self, xp: Backend, arrays: Array, v: Array) -> Array:
         return arrays @ v
@@ -51,6 +60,10 @@ class Dense:
 @dataclass(frozen=True)
 class Separable:
     """``A vec(X) = vec(K_1 X K_2^T)`` for images X (h, w), row by row, with arrays ``(K_1, K_2)``."""
+
+    def shape(self, arrays: tuple[Array, Array]) -> tuple[int, int]:
+        (h, p), (w, q) = (a.shape for a in arrays)
+        return h * w, p * q
 
     def apply(self, xp: Backend, arrays: tuple[Array, Array], v: Array) -> Array:
         rows, columns = arrays
@@ -196,7 +209,7 @@ class LinearProblem:
             raise ConfigurationError(f"alpha must be non-negative and finite, not {self.alpha!r}")
         if not 0 < self.tau < 1:
             raise ConfigurationError(f"tau must lie in (0, 1), not {self.tau!r}")
-        m, n = self.matrix.shape
+        m, n = self.map.shape(self.A)
         if np.shape(self.b) != (m,) or (self.truth is not None and np.shape(self.truth) != (n,)):
             truth = "" if self.truth is None else f", truth {np.shape(self.truth)}"
             raise ConfigurationError(
@@ -211,13 +224,15 @@ class LinearProblem:
     @cached_property
     def start(self) -> np.ndarray:
         """Zeros (n,), read-only."""
-        x0 = np.zeros(self.matrix.shape[1])
+        x0 = np.zeros(self.map.shape(self.A)[1])
         x0.setflags(write=False)
         return x0
 
     @cached_property
     def _minimum(self) -> tuple[np.ndarray, float] | None:
-        n = self.matrix.shape[1]
+        n = self.map.shape(self.A)[1]
+        if n > SMALL:
+            return None
         stacked = np.concatenate([self.matrix, sqrt(self.alpha) * np.eye(n)]) if self.alpha else self.matrix
         # Tikhonov's term bounds the smallest singular value from below; without it, that has to be computed
         size = float(np.linalg.norm(stacked))
@@ -230,7 +245,7 @@ class LinearProblem:
 
     @property
     def minimum(self) -> float | None:
-        """Least value, to all digits, by QR refined in extended precision; None where the matrix is too ill."""
+        """Least value, by QR refined in extended precision; None where A is too large or too ill-conditioned."""
         return None if self._minimum is None else self._minimum[1]
 
     @property
@@ -246,7 +261,8 @@ class LinearProblem:
     def metrics(self, xp: Backend, x: Array) -> dict[str, float]:
         """``residual = |A x - b| / |b|``, and the ``error`` ``|x - truth| / |truth|`` where the truth is known."""
         found = xp.to_numpy(x).astype(np.float64)
-        values = {"residual": float(np.linalg.norm(self.matrix @ found - self.b) / (np.linalg.norm(self.b) or 1.0))}
+        r = self.map.apply(get_backend("numpy"), self.A, found) - self.b
+        values = {"residual": float(np.linalg.norm(r) / (np.linalg.norm(self.b) or 1.0))}
         if self.truth is not None:
             values["error"] = float(np.linalg.norm(found - self.truth) / (np.linalg.norm(self.truth) or 1.0))
         return values

@@ -213,6 +213,18 @@ def test_restarts_go_on_from_the_iterate() -> None:
     assert norms[0] > norms[1] > norms[2]
 
 
+def test_a_preconditioner_speeds_blocks_up() -> None:
+    A = symmetric(40, 10.0) + np.diag(np.geomspace(1, 1e4, 40))
+    B, d = np.random.default_rng(1).standard_normal((40, 3)), (1 / np.diag(A))[:, None]
+    plain, preconditioned = (
+        method("block_cg", XP, A, B, M=M, x0=np.ones((40, 3)), max_iterations=200) for M in (None, lambda R: d * R)
+    )
+    assert preconditioned.k < plain.k
+    for found in (plain, preconditioned):
+        assert found.reason == "solved"
+        np.testing.assert_allclose(A @ found.x, B, atol=1e-8)
+
+
 def test_blocks_need_fewer_iterations_than_single_systems() -> None:
     A, B = symmetric(60, 1e3), np.random.default_rng(1).standard_normal((60, 4))
     block = method("block_cg", XP, A, B, rtol=1e-8, max_iterations=200)
