@@ -179,7 +179,7 @@ def lsqr_step(xp: Backend, A: Product, At: Product, state: LSQRState) -> LSQRSta
     A_norm = s.sqrt(A2)
     at = Estimates(A_norm, A_norm * s.sqrt(D2), x_norm, r_norm, s_norm)
     # with damping, the residual of the system itself is smaller than that of [A; damp I] by what x adds
-    plain = s.sqrt(s.maximum(r_norm * r_norm - limits.damp * limits.damp * state.xx, s.const(0.0)))
+    plain = s.sqrt(s.maximum(r_norm * r_norm - limits.damp * limits.damp * x_norm * x_norm, s.const(0.0)))
     return LSQRState(
         x, w, pair, rho_bar, phi_bar, psi2, A2, D2, ratio(xp, gamma_bar, gamma), ratio(xp, theta, gamma), z,
         state.xx + z * z, s.where(limits.damp == 0, r_norm, plain), s_norm, limits, state.k + 1,
@@ -226,8 +226,7 @@ def lsqr(
 
     Notes
     -----
-    ``r_norm`` is that of ``b - A x`` (an estimate where there is damping), ``s_norm`` that of the damped normal
-    equations.
+    ``r_norm`` is that of ``b - A x``, ``s_norm`` that of the damped normal equations.
     """
     problem = corrected(xp, A, At, b, x0, right)
     start = lsqr_init(xp, problem.At, problem.b, damp, atol, btol, conlim)

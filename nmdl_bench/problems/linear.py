@@ -8,7 +8,6 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, cast
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from nmdl_bench.backends import get_backend
 from nmdl_bench.backends.trees import tree_map
@@ -274,6 +273,8 @@ def refined_least_squares(A: np.ndarray, b: np.ndarray, steps: int = 4) -> tuple
     Householder QR, then the augmented system ``r + A x = b``, ``A^T r = 0`` is refined with residuals in extended
     precision (Bjorck 1967; Golub and Van Loan 2013, section 5.3.8).
     """
+    from scipy.linalg import solve_triangular  # most runs need no linear problem
+
     Q, R = np.linalg.qr(A)
     A_long, b_long = A.astype(np.longdouble), b.astype(np.longdouble)
     x, r = np.zeros(A.shape[1], np.longdouble), b_long.copy()

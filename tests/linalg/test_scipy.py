@@ -134,3 +134,16 @@ def test_the_history_holds_the_norms_of_the_iterates(name: str, condition: float
         assert history[k, 0] == pytest.approx(np.linalg.norm(r), rel=1e-5)
         if name not in ("pcg", "gmres") and k + lag < 11:
             assert history[k + lag, 1] == pytest.approx(np.linalg.norm(A.T @ r), rel=1e-2, abs=1e-9 * condition)
+
+
+@pytest.mark.parametrize("name", ["lsqr", "lsmr", "cgls"])
+def test_norms_with_damping(name: str) -> None:
+    A, b, damp = general(50, 30, 100.0), np.random.default_rng(1).standard_normal(50), 3.0
+    found = method(name, XP, A, b, damp=damp, **FOREVER[name], max_iterations=10, record=True)
+    history = history_of(XP, found)
+    for k in range(1, 11):
+        x = ours(name, A, b, k, damp=damp)
+        r = b - A @ x
+        whole = np.hypot(np.linalg.norm(r), damp * np.linalg.norm(x)) if name == "lsmr" else np.linalg.norm(r)
+        assert history[k, 0] == pytest.approx(whole, rel=1e-9)
+        assert history[k, 1] == pytest.approx(np.linalg.norm(A.T @ r - damp**2 * x), rel=1e-6)
