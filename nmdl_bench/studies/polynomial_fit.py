@@ -19,7 +19,7 @@ class PolynomialFit(Struct, forbid_unknown_fields=True, frozen=True):
 
     samples: Annotated[int, Meta(ge=2)] = 20
     noise: float = 0.25
-    degrees: tuple[Annotated[int, Meta(ge=0)], ...] = (1, 5, 15)
+    degrees: tuple[Annotated[int, Meta(ge=0)], ...] = (1, 6, 15)
     """Of the fits that are drawn."""
     regularised: tuple[Annotated[int, Meta(ge=0)], Annotated[float, Meta(gt=0)]] = (15, 0.1)
     """Degree and Tikhonov parameter of one fit more."""
