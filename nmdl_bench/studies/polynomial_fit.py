@@ -21,13 +21,13 @@ class PolynomialFit(Struct, forbid_unknown_fields=True, frozen=True):
     noise: float = 0.25
     degrees: tuple[Annotated[int, Meta(ge=0)], ...] = (1, 6, 15)
     """Of the fits that are drawn."""
-    regularised: tuple[Annotated[int, Meta(ge=0)], Annotated[float, Meta(gt=0)]] = (15, 0.1)
+    regularised: tuple[Annotated[int, Meta(ge=0)], Annotated[float, Meta(gt=0)]] = (15, 0.3)
     """Degree and Tikhonov parameter of one fit more."""
     largest: Annotated[int, Meta(ge=0)] = 16
     """Largest degree of the error curves."""
     seeds: Annotated[int, Meta(ge=1)] = 50
     """Draws of samples and noise behind the error curves."""
-    seed: int = 1
+    seed: int = 0
 
 
 def truth(t: np.ndarray) -> np.ndarray:
@@ -70,7 +70,7 @@ def run(settings: PolynomialFit, tick: Tick = silent) -> Study:
     medians = np.median(errors, axis=2)
     best = int(medians[1].argmin())
     caption = (
-        f"Polynomials fitted to {settings.samples} samples (dots) of a function (blue) with errors of standard "
+        f"Polynomials fitted to {settings.samples} samples (dots) of a function with errors of standard "
         f"deviation {settings.noise:g}, by least squares: too few coefficients cannot follow the function, too many "
         f"follow the noise. Last panel: with Tikhonov's term alpha/2 |w|^2 on the coefficients in Legendre's basis."
     )
