@@ -25,6 +25,8 @@ _COSTS = {
 def draw_profiles(data: pd.DataFrame, styles: Styles, width: Width = "text") -> Figure:
     """Profiles in panels: evaluations, passes, then time on each backend, all times against the best of all backends.
 
+    Where each solver ran on one backend only, their times share a panel.
+
     Parameters
     ----------
     data : pandas.DataFrame
@@ -34,6 +36,9 @@ def draw_profiles(data: pd.DataFrame, styles: Styles, width: Width = "text") -> 
     width : str
         ``"text"`` or ``"column"``.
     """
+    timed = data[data.measure == "time"]
+    if timed.backend.nunique() > 1 and timed.groupby("solver").backend.nunique().max() == 1:
+        data = data.assign(backend="")
     panels = list(data[["measure", "backend"]].drop_duplicates().itertuples(index=False, name=None))
     total = style.WIDTHS[width]
     across = min(len(panels), 2 if width == "text" else 1)

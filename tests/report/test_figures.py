@@ -179,6 +179,16 @@ def test_data_profiles_draw_their_csv(demo_plan):
     assert drawn["scipy-lbfgs"].get_linestyle() != "-"
 
 
+def test_times_share_a_panel_where_each_solver_has_its_own_library(store):
+    for problem in ("p", "q"):
+        store.add(problem, "a", "numpy", [1.0, 0.0])
+        store.add(problem, "b", "torch", [1.0, 0.5, 0.0], case={"kind": "peer"})
+    plan, styles = planned(store)
+    figure = figures.draw("profile", plan["profile"].data, styles)
+    assert [panel.get_title(loc="left") for panel in figure.axes] == ["evaluations", "passes", "time"]
+    assert set(lines_of(figure.axes[2])) == {"a", "b"}
+
+
 def test_gaps_draw_their_csv_and_refer_to_the_known_minimum(store):
     store.add("p", "a", "numpy", [3.0, 2.5, 2.0], minimum=2.0)
     store.add("p", "b", "numpy", [3.0, 2.75], minimum=2.0)
