@@ -128,14 +128,9 @@ class StrongWolfe:
         return _next(xp, tried, self.max_trials, search.t < 0, _parabola(xp, tried))
 
     def low(self, xp: Backend, search: Search, f_t: Scalar, df_t: Scalar) -> Search:
-        """Accept by the slope, or move the bracket's best end to the trial.
-
-        The last trial is accepted as it is: its value is low enough, and where the function falls for ever there is no
-        better one.
-        """
+        """Accept by the slope, or move the bracket's best end to the trial."""
         s, t = xp.s, search.t
-        last = s.and_(search.trials + 1 >= self.max_trials, s.isfinite(df_t))
-        accepted = s.or_(s.abs(df_t) <= -search.c2 * search.df0, last)
+        accepted = s.abs(df_t) <= -search.c2 * search.df0
         turned = df_t * (search.hi - search.lo) >= 0
         moved = search._replace(
             lo=t,

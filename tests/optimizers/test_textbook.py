@@ -214,16 +214,6 @@ def test_armijo_from_near_and_far(name: str, t: float) -> None:
     assert phi(state.t) <= phi(0.0) + 1e-4 * state.t * slope(0.0)
 
 
-@pytest.mark.parametrize(("trials", "t"), [(1, 1.0), (4, 820.0)])
-def test_strong_wolfe_takes_the_last_trial_where_a_function_falls_for_ever(trials: int, t: float) -> None:
-    state, _ = _search(StrongWolfe(max_trials=trials), lambda t: -t, lambda t: -1.0, 1.0)
-    assert state.accepted
-    assert not state.failed
-    assert state.t == t
-    state, _ = _search(StrongWolfe(max_trials=trials), lambda t: -t, lambda t: -1.0 if t == 0 else np.nan, 1.0)
-    assert state.failed
-
-
 @pytest.mark.parametrize("search", [Armijo(), StrongWolfe()])
 def test_a_search_up_the_hill_gives_up(search: Any) -> None:
     state, _ = _search(search, lambda t: t, lambda t: -1.0, 1.0)  # the slope lies
