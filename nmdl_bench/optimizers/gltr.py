@@ -74,7 +74,7 @@ class NewtonGLTR(NewtonTR):
     Parameters
     ----------
     radius, max_radius, accept, eta_max, gamma, exponent, max_cg, matrix
-        As for :class:`~nmdl_bench.optimizers.steihaug.NewtonTR`.
+        As for :class:`~nmdl_bench.optimizers.steihaug.NewtonTR`; the basis is always made orthogonal.
     """
 
     @cached_property

@@ -99,7 +99,7 @@ class LevenbergMarquardtCG:
     """
 
     damping: float = 1e-3
-    eta_max: float = 0.5
+    eta_max: float = 0.3
     gamma: float = 0.9
     exponent: float = 1.25
     max_cg: int = 100

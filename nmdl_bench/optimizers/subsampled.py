@@ -42,10 +42,11 @@ class SampledNewton:
 
     matrix: str
     max_cg: int
+    reorthogonalise: bool
     size: int
     n: int
     seed: int = field(default=0, compare=False)
-    eta_max: float = field(default=0.5, compare=False)
+    eta_max: float = field(default=0.3, compare=False)
     gamma: float = field(default=0.9, compare=False)
     exponent: float = field(default=1.25, compare=False)
 
@@ -60,7 +61,8 @@ class SampledNewton:
     def update(self, objective: Objective, memory: Sampled, step: Step) -> Turn:
         xp, (forcing, indices) = objective.xp, memory
         _, tape = objective.forward(step.x_new, indices[0, ...])
-        d, forcing, j = truncated_cg(xp, products(objective, tape, self.matrix), step.g_new, forcing, self.max_cg)
+        apply = products(objective, tape, self.matrix)
+        d, forcing, j = truncated_cg(xp, apply, step.g_new, forcing, self.max_cg, self.reorthogonalise)
         counts = counted(step.counts, self.matrix, j)
         counts = counts._replace(forward=counts.forward + 1)
         rotation = xp.constant(np.roll(np.arange(indices.shape[0]), -1))
@@ -70,10 +72,11 @@ class SampledNewton:
 @dataclass(frozen=True)
 class _SubsampledMethod:
     sample_size: int = 256
-    eta_max: float = 0.5
+    eta_max: float = 0.3
     gamma: float = 0.9
     exponent: float = 1.25
     max_cg: int = 20
+    reorthogonalise: bool = True
     search: str = "armijo"
     c1: float = 1e-4
     c2: float = 0.9
@@ -97,7 +100,7 @@ class _SubsampledMethod:
 
     def _direction(self, n: int) -> SampledNewton:
         size, numbers = min(self.sample_size, n), (self.eta_max, self.gamma, self.exponent)
-        return SampledNewton(self.matrix, self.max_cg, size, n, self.sample_seed, *numbers)
+        return SampledNewton(self.matrix, self.max_cg, self.reorthogonalise, size, n, self.sample_seed, *numbers)
 
     def init(self, objective: Objective, x: Array, batch: Array | None = None) -> Any:
         direction = self._direction(objective.n_samples)
@@ -129,7 +132,7 @@ class SubsampledNewtonCG(_SubsampledMethod):
     ----------
     sample_size : int
         Samples of the curvature, >= 1; all where there are fewer.
-    eta_max, gamma, exponent, max_cg, search, c1, c2, max_trials
+    eta_max, gamma, exponent, max_cg, reorthogonalise, search, c1, c2, max_trials
         As for :class:`~nmdl_bench.optimizers.newton_cg.NewtonCG`.
     sample_seed : int
         Draws the samples.
@@ -143,7 +146,7 @@ class SubsampledGaussNewtonCG(_SubsampledMethod):
 
     Parameters
     ----------
-    sample_size, eta_max, gamma, exponent, max_cg, search, c1, c2, max_trials, sample_seed
+    sample_size, eta_max, gamma, exponent, max_cg, reorthogonalise, search, c1, c2, max_trials, sample_seed
         As for :class:`SubsampledNewtonCG`.
     """
 

@@ -19,7 +19,7 @@ from scipy.optimize import least_squares
 
 from nmdl_bench.backends import get_backend
 from nmdl_bench.contracts import SOLVERS, ConfigurationError, Stop, UnknownNameError
-from nmdl_bench.optimizers import LevenbergMarquardt, LevenbergMarquardtCG, NewtonGLTR, NewtonTR
+from nmdl_bench.optimizers import GaussNewton, LevenbergMarquardt, LevenbergMarquardtCG, NewtonGLTR, NewtonTR
 from nmdl_bench.optimizers.curvature import Forcing
 from nmdl_bench.optimizers.krylov import Krylov, lanczos, secular, shifted, start, step_of, within
 from nmdl_bench.optimizers.levenberg_marquardt import damped_step
@@ -365,6 +365,23 @@ def test_fewer_residuals_than_unknowns() -> None:
     for name in ("levenberg-marquardt", "levenberg-marquardt-cg", "gauss-newton"):
         result = solve(ResidualProblem(Underdetermined), SOLVERS.make(name), XP, Stop(gtol=1e-12))
         assert (result.status, result.loss < 1e-20) == ("converged", True), name
+
+
+def test_dense_steps_are_traced_once_for_all_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What needs residuals; other methods' traces are counted with the listed problems."""
+    problem, stop, traces = ResidualProblem(Rosenbrock), Stop(max_iterations=3), 0
+    for kind, numbers in ((LevenbergMarquardt, {"factor": 0.1, "accept": 0.2}), (GaussNewton, {"c1": 0.45})):
+        step, traces = kind.step, 0
+
+        def counted(*args: Any, step: Any = step) -> Any:
+            nonlocal traces
+            traces += 1
+            return step(*args)
+
+        monkeypatch.setattr(kind, "step", counted)
+        plain, other = (solve(problem, kind(**some), get_backend("jax"), stop) for some in ({}, numbers))
+        assert traces == 1
+        assert plain.loss != other.loss
 
 
 # ----------------------------------------------------------------------------------------------------------- options
