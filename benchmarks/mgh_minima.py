@@ -234,6 +234,19 @@ def _jennrich(N: Extended) -> Any:
     return _least(lambda a: sum((2 + 2 * i - N.exp(i * a)) ** 2), (0.331485,))
 
 
+def _osborne(N: Extended) -> Any:
+    """``x3 exp(-t x5)`` fits the datum at ``t = 0`` alone: ``x1 + x2 exp(-t x4)`` fits the others."""
+    t, y = 10 * N.array(list(range(1, 33))), N.array(tables.OSBORNE_1)[1:]
+    return _least(lambda a, b, c: sum((a + b * N.exp(-c * t) - y) ** 2), (0.129353, 0.904561, 0.00408048))
+
+
+def _biggs(N: Extended) -> Any:
+    """One exponential alone."""
+    t = N.array(list(range(1, 14))) / 10
+    y = N.exp(-t) - 5 * N.exp(-10 * t) + 3 * N.exp(-4 * t)
+    return _least(lambda a, b: sum((a * N.exp(-b * t) - y) ** 2), (1.5, 1.0))
+
+
 def _least(F: Callable[..., Any], start: tuple[float, ...]) -> Any:
     """Value of ``F`` at the stationary point near ``start``."""
 
@@ -254,6 +267,8 @@ INFINITY: tuple[tuple[str, str, Callable[[Extended], Any]], ...] = (
     ("gulf", "a^x3 / x1 to infinity", lambda N: N.ratio(32835, 1000)),
     ("box", "x1 or x2 to infinity", _box),
     ("kowalik-osborne", "x1 to infinity, x3 and x4 to -infinity", _kowalik),
+    ("osborne-1", "x5 to infinity", _osborne),
+    ("biggs-exp6", "two of x1, x2 and x5 to infinity", _biggs),
 )
 """Values that a function approaches, with vanishing gradient, where variables grow without bound."""
 FLAT = Minimum("saddle", "1", "0 0 0 0 0 0 0 0 0 11", "flat to order n - 1")
