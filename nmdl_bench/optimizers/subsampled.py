@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Objective, Structure
+from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Counts, Objective, Structure
 from nmdl_bench.data.batches import batches
 from nmdl_bench.optimizers.curvature import Forcing, check_forcing, check_max_cg, counted, products
 from nmdl_bench.optimizers.descent import DescentState, LineSearch, Step, Turn, line_search_init, line_search_step
-from nmdl_bench.optimizers.line_search import Armijo
-from nmdl_bench.optimizers.newton_cg import truncated_cg
+from nmdl_bench.optimizers.newton_cg import newton_search, truncated_cg
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -27,11 +26,10 @@ SubsampledState = namedtuple("SubsampledState", [*DescentState._fields, "passes"
 
 
 class Sampled(NamedTuple):
-    """The tolerances, the samples' indices as rows (rows, size), and the row of the next direction."""
+    """The tolerances, and the samples' indices as rows (rows, size), of which the first is for the next direction."""
 
     forcing: Forcing
     indices: Array
-    i: Any
 
 
 @dataclass(frozen=True)
@@ -44,10 +42,11 @@ class SampledNewton:
 
     matrix: str
     max_cg: int
+    reorthogonalise: bool
     size: int
     n: int
     seed: int = field(default=0, compare=False)
-    eta_max: float = field(default=0.5, compare=False)
+    eta_max: float = field(default=0.3, compare=False)
     gamma: float = field(default=0.9, compare=False)
     exponent: float = field(default=1.25, compare=False)
 
@@ -57,26 +56,30 @@ class SampledNewton:
         epochs = batches(self.seed, self.n, self.size)
         rows = np.concatenate([next(epochs) for _ in range(-(-ROWS // (self.n // self.size)))])
         forcing = Forcing.start(xp, self.eta_max, self.gamma, self.exponent)
-        return Sampled(forcing, xp.asarray(rows), xp.s.int(0))
+        return Sampled(forcing, xp.asarray(rows))
 
     def update(self, objective: Objective, memory: Sampled, step: Step) -> Turn:
-        xp, s = objective.xp, objective.xp.s
-        forcing, indices, i = memory
-        _, tape = objective.forward(step.x_new, indices[i, ...])
-        d, forcing, j = truncated_cg(xp, products(objective, tape, self.matrix), step.g_new, forcing, self.max_cg)
+        xp, (forcing, indices) = objective.xp, memory
+        _, tape = objective.forward(step.x_new, indices[0, ...])
+        apply = products(objective, tape, self.matrix)
+        d, forcing, j = truncated_cg(xp, apply, step.g_new, forcing, self.max_cg, self.reorthogonalise)
         counts = counted(step.counts, self.matrix, j)
         counts = counts._replace(forward=counts.forward + 1)
-        return Turn(Sampled(forcing, indices, s.mod(i + 1, indices.shape[0])), d, s.const(1.0), counts)
+        rotation = xp.constant(np.roll(np.arange(indices.shape[0]), -1))
+        return Turn(Sampled(forcing, xp.take(indices, rotation)), d, xp.s.const(1.0), counts)
 
 
 @dataclass(frozen=True)
 class _SubsampledMethod:
     sample_size: int = 256
-    eta_max: float = 0.5
+    eta_max: float = 0.3
     gamma: float = 0.9
     exponent: float = 1.25
     max_cg: int = 20
+    reorthogonalise: bool = True
+    search: str = "armijo"
     c1: float = 1e-4
+    c2: float = 0.9
     max_trials: int = 40
     sample_seed: int = 0
 
@@ -93,27 +96,27 @@ class _SubsampledMethod:
 
     @cached_property
     def _search(self) -> LineSearch:
-        return Armijo(self.c1, self.max_trials)
+        return newton_search(self.search, self.c1, self.c2, self.max_trials)
 
     def _direction(self, n: int) -> SampledNewton:
         size, numbers = min(self.sample_size, n), (self.eta_max, self.gamma, self.exponent)
-        return SampledNewton(self.matrix, self.max_cg, size, n, self.sample_seed, *numbers)
+        return SampledNewton(self.matrix, self.max_cg, self.reorthogonalise, size, n, self.sample_seed, *numbers)
 
     def init(self, objective: Objective, x: Array, batch: Array | None = None) -> Any:
         direction = self._direction(objective.n_samples)
         state = line_search_init(objective, x, self._search, direction)
-        return self._with_passes(objective, state, state.counts.forward - 1, objective.xp.s.const(1.0))
+        return self._with_passes(objective, state, None, objective.xp.s.const(0.0))
 
     def step(self, objective: Objective, state: Any, batch: Array | None = None) -> Any:
         direction, before = self._direction(objective.n_samples), state.counts
         new = line_search_step(objective, DescentState(*state[:-1]), self._search, direction)
-        # of the forwards, the trial's is over all samples
-        part = sum(getattr(new.counts, c) - getattr(before, c) for c in ("forward", "jvp", "hessian")) - 1
-        return self._with_passes(objective, new, part, state.passes + 1)
+        return self._with_passes(objective, new, before, state.passes)
 
-    def _with_passes(self, objective: Objective, state: DescentState, part: Any, passes: Any) -> Any:
+    def _with_passes(self, objective: Objective, state: DescentState, before: Counts | None, passes: Any) -> Any:
+        """The state with the passes of a step: of its forwards, the trial's is over all samples, the rest over some."""
         share = min(self.sample_size, objective.n_samples) / objective.n_samples
-        return SubsampledState._make((*state, passes + share * objective.xp.s.real(part)))
+        counted = state.counts.passes if before is None else state.counts.passes - before.passes
+        return SubsampledState._make((*state, passes + 1 + share * objective.xp.s.real(counted - 1)))
 
 
 @SOLVERS.register("subsampled-newton-cg", "Newton-CG with the Hessian of a sample", kind="ours")
@@ -129,7 +132,7 @@ class SubsampledNewtonCG(_SubsampledMethod):
     ----------
     sample_size : int
         Samples of the curvature, >= 1; all where there are fewer.
-    eta_max, gamma, exponent, max_cg, c1, max_trials
+    eta_max, gamma, exponent, max_cg, reorthogonalise, search, c1, c2, max_trials
         As for :class:`~nmdl_bench.optimizers.newton_cg.NewtonCG`.
     sample_seed : int
         Draws the samples.
@@ -143,7 +146,7 @@ class SubsampledGaussNewtonCG(_SubsampledMethod):
 
     Parameters
     ----------
-    sample_size, eta_max, gamma, exponent, max_cg, c1, max_trials, sample_seed
+    sample_size, eta_max, gamma, exponent, max_cg, reorthogonalise, search, c1, c2, max_trials, sample_seed
         As for :class:`SubsampledNewtonCG`.
     """
 
