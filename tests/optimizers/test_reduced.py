@@ -17,7 +17,7 @@ from nmdl_bench.networks.network import Network
 from nmdl_bench.networks.regularisers import smoothness, tikhonov
 from nmdl_bench.optimizers.reduced import JACOBIANS, Reduced
 from nmdl_bench.problems.learning import LearningProblem
-from nmdl_bench.testing import check_objective, standins
+from nmdl_bench.testing import check_objective, fake_cuda_backend, standins
 
 XP = get_backend("numpy")
 LOSSES = ("least-squares", "cross-entropy")
@@ -142,6 +142,14 @@ def test_float32_and_stand_ins_agree_with_numpy(loss: str) -> None:
             found = G.grad(tape), G.hessian(tape, w), G.gauss_newton(tape, w)
             for a, b in zip(found, expected):
                 np.testing.assert_allclose(xp.to_numpy(a), b, atol=tolerance, err_msg=repr(xp))
+
+
+def test_nothing_waits_for_a_gpu() -> None:
+    with fake_cuda_backend() as xp:
+        F = reduced("least-squares", "golub-pereyra", xp)
+        _, tape = F.forward(F.x0)
+        for found in (F.full(tape), F.grad(tape), F.hessian(tape, F.x0), F.gauss_newton(tape, F.x0), F.jacobian(tape)):
+            assert found.device.type == "cuda"
 
 
 # ------------------------------------------------------------------------------------------------------- Jacobians
