@@ -13,7 +13,7 @@ from nmdl_bench.contracts import Array, Objective
 WHOLE, PART = 2000, 500
 """Samples up to which the full objective is evaluated at once; samples of a part beyond."""
 KEPT = 1024
-"""Compiled functions that are kept; the oldest goes first, since a function of a user's own may never come back."""
+"""Compiled functions that are kept; the one unused for longest goes first: a user's function may never come back."""
 _COMPILED: dict[Any, Callable[..., Any]] = {}
 
 
@@ -39,9 +39,10 @@ def compiled(
     key = (*key, objective.xp.key, type(objective.xp), type(objective), objective.static)
     if key not in _COMPILED:
         if len(_COMPILED) >= KEPT:
-            _COMPILED.pop(next(iter(_COMPILED)))
+            del _COMPILED[next(iter(_COMPILED))]
         _COMPILED[key] = objective.xp.compile(build(objective.with_arrays(None)), donate=donate)
-    return _COMPILED[key]
+    _COMPILED[key] = function = _COMPILED.pop(key)  # now the last one used
+    return function
 
 
 def call(objective: Objective, key: tuple[Any, ...], fn: Callable[..., Any], *args: Any) -> Any:

@@ -2,6 +2,9 @@
 
 ACM Transactions on Mathematical Software 7(1), 17-41. Each is a residual ``r(x)`` with exact first and second
 derivatives; the paper's function is ``F = sum r_i^2``, the objective of the problem ``f = F/2``.
+
+Known minima agree with the paper's but for two: its value for Chebyquad with n = m = 10, 6.50395e-3, is a local minimum
+(there is 4.77271e-3), and its local minimum 1 of Brown's almost-linear function is a saddle, flat to order n - 1.
 """
 
 from nmdl_bench.problems.mgh.catalogue import FUNCTIONS, TestFunction, get_function

@@ -38,7 +38,7 @@ class TestProblem(ResidualProblem):
     n, m : int, optional
         Sizes, where the function has others than its own.
     tau : float
-        See :class:`nmdl_bench.contracts.Problem`; the metric ``solved`` is by the known minimum instead.
+        See :class:`nmdl_bench.contracts.Problem`; the metric ``attained`` is by the known minimum instead.
     """
 
     __test__ = False
@@ -66,11 +66,11 @@ class TestProblem(ResidualProblem):
         self.m = size[1]
 
     def metrics(self, xp: Backend, x: Array) -> dict[str, float]:
-        """``gap``, ``F - F*`` for ``F = sum r_i^2`` in double precision, and ``solved``, 1 where it is small enough."""
+        """``gap``, ``F - F*`` for ``F = sum r_i^2`` in double precision, and ``attained``, 1 where it is small enough."""
         if not self.known:
             return {}
         F, least = sum_of_squares(self.function, xp.to_numpy(x), self.m), self.known[0].F
-        return {"gap": F - least, "solved": float(is_at(F, least))}
+        return {"gap": F - least, "attained": float(is_at(F, least))}
 
 
 @PROBLEMS.register(
