@@ -2,8 +2,8 @@
 
 None of the package's solvers, losses or derivatives takes part. SciPy's L-BFGS-B, scikit-learn's coordinate descent or
 SciPy's non-negative least squares find which parameters are free, that is neither zero by a penalty nor at a bound.
-Newton steps on the free ones follow, with gradients in extended precision (80 bits on x86), and the conditions of Karush,
-Kuhn and Tucker are checked: where one fails, the set of free parameters is corrected, and the steps are repeated.
+Newton steps on the free ones follow, with gradients in extended precision (80 bits on x86), and the conditions of
+Karush, Kuhn and Tucker are checked: where one fails, the set of free parameters is corrected, and all is repeated.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ CASES: dict[str, list[dict[str, Any]]] = {
     **{
         name: [{"seed": seed} for seed in SEEDS]
         for name in (
-            "lasso", "sparse-recovery", "sparse-logistic-digits", "nonnegative-least-squares", "bounded-logistic-digits",
-            "bounded-logistic-breast-cancer",
+            "lasso", "sparse-recovery", "sparse-logistic-digits", "nonnegative-least-squares",
+            "bounded-logistic-digits", "bounded-logistic-breast-cancer",
         )
     },
 }  # fmt: skip

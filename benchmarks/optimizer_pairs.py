@@ -7,7 +7,7 @@ from typing import Any
 
 SMALL = 20
 """Variables where only the overhead of a step counts."""
-LARGE, DENSE, RESIDUAL = 200_000, 1000, 200
+LARGE, DENSE, RESIDUAL = 200_000, 400, 200
 """Variables where only bandwidth does: of methods with vectors, with a dense matrix, and of least squares."""
 
 
@@ -38,7 +38,7 @@ class Pair:
 
 _STEP: dict[str, Any] = {"options": {"step_size": 1e-5}, "same_steps": True}
 _NEWTON: dict[str, Any] = {"iterations": 8}
-_BFGS: dict[str, Any] = {"large": DENSE}
+_BFGS: dict[str, Any] = {"large": DENSE, "iterations": 20}
 _FIT: dict[str, Any] = {"problem": "bench-fit", "large": RESIDUAL, "iterations": 8}
 
 PAIRS = (

@@ -25,7 +25,7 @@ from nmdl_bench.contracts import NmdlError, Stop
 from nmdl_bench.measure.stats import Ratio, paired_ratio
 
 PLUGIN = Path(__file__).with_name("targets") / "optimizer_problems.py"
-COUNTED = Stop(max_iterations=1000, max_evaluations=2000, max_time=30.0, gtol=1e-12)
+COUNTED = Stop(max_iterations=1000, max_evaluations=2000, max_time=10.0, gtol=1e-12)
 """Limits of the runs whose evaluations are counted."""
 _LASTING, _RUNS = 0.02, 15
 """A sample repeats its run until it lasts so many seconds, or so often."""

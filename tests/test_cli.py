@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from nmdl_bench.catalogue import SOLVERS
 from nmdl_bench.cli import main
 from nmdl_bench.contracts import Structure
+from nmdl_bench.runs import listing
 
 PLUGIN = Path(__file__).resolve().parent / "runs" / "odd_solvers.py"
 EXPERIMENT = f"""
@@ -221,6 +222,15 @@ def test_capabilities_name_each_structure_and_library():
     spirals = next(line for line in problems.splitlines() if line.startswith("| spirals "))
     assert spirals.count("\N{CHECK MARK}") == 1
     assert set(json.loads(call("list", "capabilities", "--format", "json").stdout)) == {"solvers", "problems"}
+
+
+def test_what_a_solver_accepts_is_marked_apart():
+    row = {"name": "s", "backends": ["*"], "needs": ["residual"], "accepts": ["bounds"], "options": None}
+    heads, _, line = (text.strip("| ").split(" | ") for text in listing.markdown([row]).splitlines())
+    assert "accepts" not in heads
+    marks = dict(zip(heads, line))
+    assert (marks["residual"].strip(), marks["bounds"].strip()) == ("\N{CHECK MARK}", "\N{WHITE CIRCLE}")
+    assert all(marks[library] == "\N{CHECK MARK}" for library in ("numpy", "torch", "jax", "cupy"))
 
 
 def test_documented_capabilities_are_those_of_the_registry():

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +36,7 @@ STAND_INS = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
-    (folder / "mine.py").write_text(blocks("python")[1])
+    (folder / "mine.py").write_text(blocks("python")[2])
     (folder / "mine.toml").write_text(blocks("toml")[0])
     return folder
 
@@ -57,6 +58,13 @@ def test_the_network_of_the_readme_is_built() -> None:
     namespace: dict[str, Any] = {}
     exec(blocks("python")[0], namespace)
     assert namespace["network"].output((2,)) == (2,)
+
+
+def test_functions_of_the_readme_are_minimised() -> None:
+    namespace: dict[str, Any] = {}
+    exec(blocks("python")[1], namespace)
+    assert namespace["found"].success
+    np.testing.assert_allclose(namespace["found"].x, [1.0, 1.0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("command", STAND_INS)

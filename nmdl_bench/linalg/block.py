@@ -9,18 +9,23 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from nmdl_bench.contracts import Array, Scalar
 from nmdl_bench.linalg.iteration import (
     BREAKDOWN,
     LEAST_SQUARES,
     NOT_FINITE,
     SOLVED,
+    LeastSquares,
     Product,
     Solution,
+    corrected,
     finite,
     first_of,
     iterate,
     real,
+    run,
 )
 
 if TYPE_CHECKING:
@@ -183,12 +188,14 @@ def block_lsqr_step(xp: Backend, A: Product, At: Product, state: BlockLSQRState)
     Q, R = xp.qr(xp.concat([upper, xp.concat([B, T.T, zeros], axis=1)], axis=0))
     rho, rest = R[:k, :k], xp.solve_triangular(xp.copy(R[:k, :k]), xp.copy(R[:k, k:]))
     rho_bar, phi_bar = xp.copy(R[k:, k : 2 * k]), xp.copy(R[k:, 2 * k :])
-    regular = s.isfinite(xp.total(rest))
+    A_norm = s.sqrt(A2)
+    inverse_diagonal = 1.0 / xp.sum(rho * xp.constant(np.eye(k)), axis=1)
+    regular = s.and_(s.isfinite(xp.total(rest)), xp.norm_inf(inverse_diagonal) * A_norm * (10 * xp.eps) < 1)
     step = xp.cond(regular, lambda rest: rest, lambda rest: xp.zeros(tuple(rest.shape)), rest)
     x = xp.addmm(x, W, xp.copy(step[:, k:]))
     W = xp.addmm(xp.copy(V), W, xp.copy(step[:, :k]), -1.0)
     r_norm, s_norm = frobenius(xp, phi_bar), frobenius(xp, T @ (Q[k:, k:] @ phi_bar))
-    A_norm, tol = s.sqrt(A2), s.maximum(state.rtol, s.const(xp.eps))
+    tol = s.maximum(state.rtol, s.const(xp.eps))
     why = first_of(
         xp,
         (s.not_(finite(xp, r_norm, s_norm, xp.total(rho))), NOT_FINITE),
@@ -209,13 +216,15 @@ def block_lsqr(
     *,
     rtol: float | Scalar = 1e-10,
     max_iterations: int = 100,
+    x0: Array | None = None,
+    right: tuple[Product, Product] | None = None,
     record: bool = False,
     watch: Callable[[Array], Scalar] | None = None,
 ) -> Solution:
     """Minimise ``|A X - B|_F`` for all columns at once (Karimi and Toutounian 2006).
 
     Stops where ``|R| <= rtol |B|`` or ``|A^T R| <= rtol |A| |R|``, all Frobenius norms, ``|A|`` as far as it is seen;
-    breaks down where a block loses rank.
+    breaks down where a block loses rank. Two products more tell the true norms at the end.
 
     Parameters
     ----------
@@ -227,8 +236,34 @@ def block_lsqr(
         Right-hand sides (m, s), linearly independent, s at most m and n.
     rtol : float
         Tolerance, never below the unit round-off.
+    x0 : Array, optional
+        Start (n, s); 0 where not given.
+    right : pair of callables, optional
+        Preconditioner, as for :func:`~nmdl_bench.linalg.iteration.corrected`, for blocks of columns.
     max_iterations, record, watch
         As for :func:`~nmdl_bench.linalg.iteration.iterate`.
     """
-    start = block_lsqr_init(xp, At, B, rtol)
-    return iterate(xp, start, partial(block_lsqr_step, xp, A, At), max_iterations, record, watch)
+    problem = corrected(xp, A, At, B, x0, right)
+    start = block_lsqr_init(xp, problem.At, problem.b, rtol)
+    step = partial(block_lsqr_step, xp, problem.A, problem.At)
+    found, last = run(xp, start, step, max_iterations, record, watch, problem.finish)
+    return _verified(xp, problem, last, found)
+
+
+def _verified(xp: Backend, problem: LeastSquares, last: BlockLSQRState, found: Solution) -> Solution:
+    """The solution with the true norms of its residuals.
+
+    A block that loses rank is completed by vectors that are not orthogonal to earlier ones; the recurrences then take
+    residuals for small that are not. Such a solution broke down.
+    """
+    s = xp.s
+    R = xp.axpy(-1.0, problem.A(last.x), xp.copy(problem.b))
+    r_norm, s_norm = frobenius(xp, R), frobenius(xp, problem.At(R))
+    A_norm, tol = s.sqrt(last.A2), 100 * s.maximum(last.rtol, s.const(xp.eps))
+    size = A_norm * frobenius(xp, last.x)
+    holds = s.or_(
+        s.not_(s.or_(found.why == SOLVED, found.why == LEAST_SQUARES)),
+        r_norm <= tol * (last.b_norm + size),
+        s_norm <= tol * A_norm * (r_norm + size),
+    )
+    return found._replace(why=s.where(holds, found.why, s.int(BREAKDOWN)), r_norm=r_norm, s_norm=s_norm)

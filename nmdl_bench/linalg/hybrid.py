@@ -26,9 +26,6 @@ from nmdl_bench.linalg.parameter_choice import Spectrum, choose_gcv, gcv, residu
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
 
-STEADY = 3
-"""Steps without a lower criterion after which the method stops."""
-
 
 class HybridState(NamedTuple):
     """Best iterate ``x`` so far, the current one, the bidiagonalisation, and what chooses.
@@ -84,7 +81,9 @@ def hybrid_init(xp: Backend, At: Product, b: Array, most: int, tol: float | Scal
     )  # fmt: skip
 
 
-def hybrid_step(xp: Backend, A: Product, At: Product, weight: float | None, state: HybridState) -> HybridState:
+def hybrid_step(
+    xp: Backend, A: Product, At: Product, weight: float | None, patience: int, state: HybridState
+) -> HybridState:
     """One step of the bidiagonalisation with full reorthogonalisation, and the projected problem's solution.
 
     With the SVD ``B = P diag(sigma) Q^T``, ``c = beta_1 P^T e_1`` and ``phi_i = alpha / (sigma_i^2 + alpha)``, alpha
@@ -121,7 +120,7 @@ def hybrid_step(xp: Backend, A: Product, At: Product, weight: float | None, stat
     x = xp.cond(better, lambda new, old: xp.copy(new), lambda new, old: old, current, state.x)
     first = s.where(k == 0, criterion, state.first)
     waited = s.where(better, s.int(0), state.waited + 1)
-    flat = s.or_(s.abs(criterion - state.criterion) <= state.tol * first, waited >= STEADY)
+    flat = s.or_(s.abs(criterion - state.criterion) <= state.tol * first, waited >= patience)
     why = first_of(
         xp,
         (s.not_(finite(xp, criterion, r_norm)), NOT_FINITE),
@@ -159,6 +158,7 @@ def hybrid_lsqr(
     *,
     weight: float | None = None,
     tol: float | Scalar = 1e-6,
+    patience: int = 3,
     max_iterations: int = 50,
     record: bool = False,
     watch: Callable[[Array], Scalar] | None = None,
@@ -180,8 +180,9 @@ def hybrid_lsqr(
         Omega; 1 is plain cross-validation, which regularises projected problems too much. By default the mean of
         :func:`weight_of` over all steps so far.
     tol : float
-        The method stops where ``m |r|^2 / trace(I - A A_k)^2`` changes by less than ``tol`` times its first value, or
-        has not fallen for :data:`STEADY` steps; ``x`` belongs to its least value.
+        The method stops where ``m |r|^2 / trace(I - A A_k)^2`` changes by less than ``tol`` times its first value.
+    patience : int
+        Or where it has not fallen for so many steps; ``x`` belongs to its least value.
     max_iterations : int
         Steps at most; ``(m + n) max_iterations`` numbers are kept.
     record, watch
@@ -197,6 +198,6 @@ def hybrid_lsqr(
     if max_iterations < 1:
         raise ConfigurationError(f"max_iterations must be at least 1, not {max_iterations!r}")
     start = hybrid_init(xp, At, b, max_iterations, tol)
-    step = partial(hybrid_step, xp, A, At, weight)
+    step = partial(hybrid_step, xp, A, At, weight, patience)
     found, last = run(xp, start, step, max_iterations, record, watch, watched=lambda state: state.current)
     return HybridSolution(found, last.alpha_best)

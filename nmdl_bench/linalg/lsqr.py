@@ -39,9 +39,13 @@ class Tolerances(NamedTuple):
 
 
 def tolerances(xp: Backend, b_norm: Scalar, damp: Any, atol: Any, btol: Any, conlim: float) -> Tolerances:
-    """Tolerances as numbers of the backend; ``conlim`` 0 or infinite means no limit."""
+    """As numbers of the backend, none below the unit round-off; ``conlim`` 0 or infinite means no limit."""
     inverse = 1.0 / conlim if conlim > 0 else 0.0
-    return Tolerances(*(real(xp, v) for v in (atol, btol, inverse, b_norm, damp)))
+
+    def floored(v: Any) -> Scalar:
+        return xp.s.maximum(real(xp, v), xp.s.const(xp.eps))
+
+    return Tolerances(floored(atol), floored(btol), floored(inverse), b_norm, real(xp, damp))
 
 
 class Estimates(NamedTuple):
@@ -61,18 +65,15 @@ def stopping(xp: Backend, limits: Tolerances, at: Estimates) -> Any:
 
         S1  |r| <= btol |b| + atol |A| |x|      S2  |A^T r| <= atol |A| |r|      S3  cond(A) >= conlim
 
-    each also with the unit round-off in place of its tolerance, since no more can be had.
+    with tolerances no smaller than the unit round-off, since no more can be had.
     """
-    s, eps = xp.s, xp.eps
-    atol, btol = s.maximum(limits.atol, s.const(eps)), s.maximum(limits.btol, s.const(eps))
-    inverse_limit = s.maximum(limits.inverse_limit, s.const(eps))
-    size = at.A_norm * at.x_norm
+    atol, size = limits.atol, at.A_norm * at.x_norm
     return first_of(
         xp,
-        (s.not_(finite(xp, at.r_norm, at.s_norm, at.x_norm)), NOT_FINITE),
-        (at.r_norm <= btol * limits.b_norm + atol * size, SOLVED),
+        (xp.s.not_(finite(xp, at.r_norm, at.s_norm, at.x_norm)), NOT_FINITE),
+        (at.r_norm <= limits.btol * limits.b_norm + atol * size, SOLVED),
         (at.s_norm <= atol * at.A_norm * at.r_norm, LEAST_SQUARES),
-        (at.condition * inverse_limit >= 1, ILL_CONDITIONED),
+        (at.condition * limits.inverse_limit >= 1, ILL_CONDITIONED),
     )
 
 
@@ -178,7 +179,7 @@ def lsqr_step(xp: Backend, A: Product, At: Product, state: LSQRState) -> LSQRSta
     A_norm = s.sqrt(A2)
     at = Estimates(A_norm, A_norm * s.sqrt(D2), x_norm, r_norm, s_norm)
     # with damping, the residual of the system itself is smaller than that of [A; damp I] by what x adds
-    plain = s.sqrt(s.maximum(r_norm * r_norm - limits.damp * limits.damp * state.xx, s.const(0.0)))
+    plain = s.sqrt(s.maximum(r_norm * r_norm - limits.damp * limits.damp * x_norm * x_norm, s.const(0.0)))
     return LSQRState(
         x, w, pair, rho_bar, phi_bar, psi2, A2, D2, ratio(xp, gamma_bar, gamma), ratio(xp, theta, gamma), z,
         state.xx + z * z, s.where(limits.damp == 0, r_norm, plain), s_norm, limits, state.k + 1,
@@ -225,8 +226,7 @@ def lsqr(
 
     Notes
     -----
-    ``r_norm`` is that of ``b - A x`` (an estimate where there is damping), ``s_norm`` that of the damped normal
-    equations.
+    ``r_norm`` is that of ``b - A x``, ``s_norm`` that of the damped normal equations.
     """
     problem = corrected(xp, A, At, b, x0, right)
     start = lsqr_init(xp, problem.At, problem.b, damp, atol, btol, conlim)

@@ -97,17 +97,18 @@ def minres_step(xp: Backend, A: Product, M: Product | None, state: MinresState) 
     epsilon, delta_bar = state.sn * beta_new, -state.c * beta_new
     # |A r| of the iterate before this step: it is known only now
     root = hypot(xp, gamma_bar, delta_bar)
-    gamma = s.maximum(hypot(xp, gamma_bar, beta_new), s.const(xp.eps))
-    c, sn = s.div(gamma_bar, gamma), s.div(beta_new, gamma)
-    T2 = state.T2 + alpha * alpha + beta * beta + beta_new * beta_new
+    above = s.where(state.k == 0, beta - beta, beta)  # the first beta is the right-hand side's norm, and not in T
+    T2 = state.T2 + alpha * alpha + above * above + beta_new * beta_new
     A_norm, eps = s.sqrt(T2), xp.eps
+    gamma = s.maximum(hypot(xp, gamma_bar, beta_new), eps * A_norm)
+    c, sn = ratio(xp, gamma_bar, gamma), ratio(xp, beta_new, gamma)
     tol = s.maximum(state.rtol, s.const(eps))
     # where x was a least-squares solution already, the step would go far along A's null space
     done = root <= tol * A_norm
     phi = s.where(done, beta - beta, c * state.phi_bar)
     phi_bar = s.where(done, state.phi_bar, sn * state.phi_bar)
     w = xp.axpy(-delta, state.w, xp.aypx(-state.epsilon, state.v, state.w_old))
-    w = xp.scale(s.div(one, gamma), w)
+    w = xp.scale(ratio(xp, one, gamma), w)
     x = xp.axpy(phi, w, state.x)
     low, high = s.minimum(state.low, gamma), s.maximum(state.high, gamma)
     x_norm = norm(xp, x)

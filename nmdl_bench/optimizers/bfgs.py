@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from nmdl_bench.contracts import SOLVERS, Array, Objective, Scalar
+from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Objective, Scalar
 from nmdl_bench.errors import unknown
 from nmdl_bench.optimizers.descent import DescentState, LineSearch, Step, Turn, line_search_init, line_search_step
 from nmdl_bench.optimizers.line_search import wolfe_search
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
 
 SCALINGS = ("initial", "self")
+LARGEST = 20_000
+"""Parameters that a dense matrix is kept for: 3 GB in double precision."""
 
 
 class Inverse(NamedTuple):
@@ -84,6 +86,11 @@ class BFGS:
         Trials a search.
     search : str
         Name in :data:`~nmdl_bench.optimizers.line_search.WOLFE`.
+
+    Raises
+    ------
+    ConfigurationError
+        From ``init``: more parameters than :data:`LARGEST`.
     """
 
     scaling: str = "self"
@@ -105,6 +112,9 @@ class BFGS:
         return wolfe_search(self.search, self.c1, self.c2, self.max_trials)
 
     def init(self, objective: Objective, x: Array, batch: Array | None = None) -> DescentState:
+        n = x.shape[0]
+        if n > LARGEST:
+            raise ConfigurationError(f"bfgs keeps a matrix of n^2 numbers, too many for n = {n} parameters; use lbfgs")
         return line_search_init(objective, x, self._search, DenseInverse(self.scaling))
 
     def step(self, objective: Objective, state: DescentState, batch: Array | None = None) -> DescentState:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
 
 TOLERANCE = 1e-10
-"""Of the gradient's maximum norm in Newton's method; four roundings where that is more. One more step follows."""
+"""Of the gradient's maximum norm in Newton's method; ten roundings where that is more. One more step follows."""
 BLURRED = 1e-8
-"""Share of the value below which a decrease may be hidden by rounding errors."""
+"""Share of the value below which rounding errors may hide a decrease; a thousand roundings where that is more."""
 STEPS = 50
 """Steps of Newton's method at most."""
 LARGEST = 4000
@@ -163,7 +163,7 @@ def _by_newton(xp: Backend, loss: Loss, Z: Array, C: Array, alpha: float, W: Arr
             f"the last layer's {p} x {k} weights are more than Newton's method eliminates, {LARGEST}; use fewer "
             "features, or the loss 'least-squares'"
         )
-    tolerance = max(TOLERANCE, 4 * xp.eps)
+    tolerance = max(TOLERANCE, 10 * xp.eps)
 
     def value(S: Array, W: Array) -> tuple[Scalar, Tape]:
         f, tape = loss.forward(xp, S, C)
@@ -184,7 +184,7 @@ def _by_newton(xp: Backend, loss: Loss, Z: Array, C: Array, alpha: float, W: Arr
         W_t, S_t = W + t * D, S + t * ZD
         f_t, tape = value(S_t, W_t)
         slope_t = xp.total(loss.grad(xp, tape) * ZD) + alpha * xp.total(W_t * D)
-        small = -slope <= BLURRED * s.abs(f)
+        small = -slope <= max(BLURRED, 1000 * xp.eps) * s.abs(f)
 
         def accept() -> NewtonState:
             g_t, L_t = linearise(S_t, W_t)
@@ -213,15 +213,20 @@ def _by_newton(xp: Backend, loss: Loss, Z: Array, C: Array, alpha: float, W: Arr
 
 
 def _factorise(xp: Backend, loss: Loss, Z: Array, tape: Tape, alpha: float, k: int) -> Array:
-    """Cholesky factor of ``H_WW`` (k p, k p): block (c, d) is ``Z^T diag(H_cd) Z + alpha [c = d]``."""
+    """Cholesky factor of ``H_WW`` (k p, k p): block (c, d) is ``Z^T diag(H_cd) Z + alpha [c = d]``.
+
+    Blocks below the diagonal are computed, and half of those on it; the rest is their transpose.
+    """
     n, p = Z.shape
     columns, index = [], xp.constant(range(k))
     for d in range(k):
         e = xp.where(index == d, xp.zeros((k,)) + 1.0, xp.zeros((k,)))
         Hd = loss.hessian(xp, tape, xp.zeros((n, k)) + e)  # column d of each sample's Hessian
-        weighted = xp.reshape(Hd, (n, k, 1)) * xp.reshape(Z, (n, 1, p))
-        columns.append(xp.reshape(weighted, (n, k * p)).T @ Z)
+        rows = xp.concat([0.5 * Hd[:, d : d + 1], Hd[:, d + 1 :]], axis=1)
+        weighted = xp.reshape(xp.reshape(rows, (n, k - d, 1)) * xp.reshape(Z, (n, 1, p)), (n, (k - d) * p))
+        columns.append(xp.concat([xp.zeros((d * p, p)), weighted.T @ Z], axis=0))
     H = xp.concat(columns, axis=1)
+    H = H + H.T
     trace = xp.total(H * diagonal(xp, k * p, xp.s.const(1.0)))
     return xp.cholesky(H + diagonal(xp, k * p, alpha + xp.eps * trace))
 

@@ -51,9 +51,9 @@ class Acceleration:
         forth = step.x_new - step.x
         t = 0.5 * (1.0 + s.sqrt(1.0 + 4.0 * memory.t * memory.t))
         c = s.div(memory.t - 1.0, t)
-        again = self._turned(xp, step, forth)
+        again = s.or_(step.k == 0, self._turned(xp, step, forth))  # the first L was but a guess
         t, c = s.where(again, one, t), s.where(again, s.const(0.0), c)
-        L = s.where(s.or_(again, step.k == 0), seen_or_smaller(xp, step, memory.shrink, step.k == 0), step.L)
+        L = s.where(again, seen_or_smaller(xp, step, memory.shrink, step.k == 0), step.L)
         return Next(xp.add_scaled(step.x_new, c, forth), s.not_(c > 0), L, Momentum(t, memory.shrink))
 
     def _turned(self, xp: Backend, step: Accepted, forth: Array) -> Any:
@@ -92,7 +92,7 @@ class FISTA:
 
     restart: str = "gradient"
     growth: float = 2.0
-    shrink: float = 0.25
+    shrink: float = 0.05
     max_trials: int = 60
 
     batch_size: ClassVar[None] = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from nmdl_bench.contracts import SOLVERS, Array, Objective, Structure
 from nmdl_bench.optimizers.descent import DescentState, LineSearch, Step, Turn, line_search_init, line_search_step
 from nmdl_bench.optimizers.levenberg_marquardt import residual_and_jacobian
-from nmdl_bench.optimizers.line_search import Armijo
+from nmdl_bench.optimizers.newton_cg import newton_search
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -39,23 +39,23 @@ class LeastSquaresStep:
         return Turn((), -(c @ Vt), xp.s.const(1.0), counts)
 
 
-@SOLVERS.register("gauss-newton", "Gauss-Newton for dense residuals, with Armijo backtracking", kind="ours")
+@SOLVERS.register("gauss-newton", "Gauss-Newton for dense residuals, with a line search", kind="ours")
 @dataclass(frozen=True)
 class GaussNewton:
-    """``x_{k+1} = x_k - t_k J^+ r`` with ``t_k`` by Armijo's rule from 1 (Nocedal and Wright 2006, section 10.3).
+    """``x_{k+1} = x_k - t_k J^+ r`` with ``t_k`` by a line search from 1 (Nocedal and Wright 2006, section 10.3).
 
     Where J lacks rank, the step is the shortest of those that minimise the linearised residual. A Jacobian counts as n
     products with it.
 
     Parameters
     ----------
-    c1 : float
-        Armijo's constant, in (0, 1).
-    max_trials : int
-        Trials a search.
+    search, c1, c2, max_trials
+        As for :class:`~nmdl_bench.optimizers.newton_cg.NewtonCG`.
     """
 
+    search: str = "armijo"
     c1: float = 1e-4
+    c2: float = 0.9
     max_trials: int = 40
 
     batch_size: ClassVar[None] = None
@@ -67,7 +67,7 @@ class GaussNewton:
 
     @cached_property
     def _search(self) -> LineSearch:
-        return Armijo(self.c1, self.max_trials)
+        return newton_search(self.search, self.c1, self.c2, self.max_trials)
 
     def init(self, objective: Objective, x: Array, batch: Array | None = None) -> DescentState:
         return line_search_init(objective, x, self._search, LeastSquaresStep())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nmdl_bench.contracts import SOLVERS, Array, Counts, Objective, Scalar, Tape
 from nmdl_bench.optimizers.curvature import Forcing, counted, products
-from nmdl_bench.optimizers.krylov import Krylov, lanczos, secular, start, step_of
+from nmdl_bench.optimizers.krylov import Krylov, lanczos, shifted, start, step_of, within
 from nmdl_bench.optimizers.steihaug import NewtonTR
 from nmdl_bench.optimizers.trust_region import Outcome, Plan, Region, resize
 
@@ -40,12 +40,22 @@ class GLTR:
     ) -> Plan:
         xp = objective.xp
         apply = products(objective, tape, self.matrix)
-        krylov, j = lanczos(xp, apply, g, memory, xp.s.const(0.0), region.radius)
-        return self.again(xp, krylov, g, region, counted(counts, self.matrix, j))
+        zero = xp.s.const(0.0)
+        krylov, j = lanczos(xp, apply, g, memory, zero, region.radius)
+
+        def newton(T: Array, norm: Scalar, edge: Scalar) -> Array:
+            return shifted(xp, T, norm, zero)
+
+        def on_edge(T: Array, norm: Scalar, edge: Scalar) -> Array:
+            return within(xp, T, norm, edge)
+
+        edge = xp.s.div(region.radius, krylov.unit)
+        h = xp.cond(krylov.inside, newton, on_edge, krylov.T, krylov.norm, edge)
+        return Plan(krylov, *step_of(xp, krylov, h), region, counted(counts, self.matrix, j))
 
     def again(self, xp: Backend, memory: Krylov, g: Array, region: Region, counts: Counts) -> Plan:
-        c = secular(xp, memory.w, memory.a, xp.s.div(region.radius, memory.unit))
-        return Plan(memory, *step_of(xp, memory, c), region, counts)
+        h = within(xp, memory.T, memory.norm, xp.s.div(region.radius, memory.unit))
+        return Plan(memory, *step_of(xp, memory, h), region, counts)
 
     def resize(self, xp: Backend, region: Region, outcome: Outcome) -> Region:
         return resize(xp, region, outcome)
@@ -64,7 +74,7 @@ class NewtonGLTR(NewtonTR):
     Parameters
     ----------
     radius, max_radius, accept, eta_max, gamma, exponent, max_cg, matrix
-        As for :class:`~nmdl_bench.optimizers.steihaug.NewtonTR`.
+        As for :class:`~nmdl_bench.optimizers.steihaug.NewtonTR`; the basis is always made orthogonal.
     """
 
     @cached_property

@@ -1,8 +1,8 @@
 """The quadratic ``g.p + p.B p / 2`` on a Krylov space: Lanczos' basis, and minimisers within a radius or with a shift.
 
-On the basis ``Q`` (rows, orthonormal, the first one along g) B is the tridiagonal ``T``; with ``T = V diag(w) V^T`` and
-``a = |g| V^T e_1``, minimisers of the quadratic within ``|p| <= Delta`` and of ``q(p) + lam |p|^2 / 2`` alike are
-``p = Q^T V c`` with ``c_i = -a_i / (w_i + lam)``. All is in units of the gradient's maximum norm.
+On the basis ``Q`` (rows, orthonormal, the first one along g) B is the tridiagonal ``T``. Minimisers of the quadratic
+within ``|p| <= Delta`` and of ``q(p) + lam |p|^2 / 2`` alike are ``p = Q^T h`` with ``(T + lam I) h = -|g| e_1``. All
+is in units of the gradient's maximum norm.
 """
 
 from __future__ import annotations
@@ -20,19 +20,17 @@ if TYPE_CHECKING:
 
 
 class Krylov(NamedTuple):
-    """Basis ``Q`` (m, n), diagonal ``delta`` (m,), coupling ``gamma`` (m,) of each row to the one before it.
+    """Basis ``Q`` (m, n) and tridiagonal ``T`` (m, m), ``norm = |g|_2`` in units of ``unit = |g|_inf``.
 
-    ``w, V, a`` as in the module's docstring (behind the rows in use, eigenvalues above all others with ``a = 0``);
-    ``unit`` the gradient's maximum norm.
+    Behind the rows in use, Q is zero and T is diagonal, above its spectrum. ``inside`` is whether ``-|g| T^-1 e_1`` is
+    the minimiser within the region that the basis was made for.
     """
 
     Q: Array
-    delta: Array
-    gamma: Array
-    w: Array
-    V: Array
-    a: Array
+    T: Array
+    norm: Scalar
     unit: Scalar
+    inside: Any
     forcing: Forcing
 
 
@@ -63,9 +61,8 @@ class _Inner(NamedTuple):
 
 def start(xp: Backend, m: int, n: int, forcing: Forcing) -> Krylov:
     """Memory for ``m`` rows of ``n``, before the first basis."""
-    zeros, m = xp.zeros, min(m, n)
-    vectors = (zeros((m,)), zeros((m,)), zeros((m,)), zeros((m, m)), zeros((m,)))
-    return Krylov(zeros((m, n)), *vectors, xp.s.const(1.0), forcing)
+    m, one = min(m, n), xp.s.const(1.0)
+    return Krylov(xp.zeros((m, n)), xp.zeros((m, m)), one, one, xp.s.int(0) == 0, forcing)
 
 
 def lanczos(
@@ -137,8 +134,8 @@ def lanczos(
         if radius is not None:
 
             def outside(delta: Array, gamma: Array, j: Any, residual: Scalar) -> Scalar:
-                w, V, a = _eigen(xp, delta, gamma, norm, j)
-                return coupling * s.abs(xp.dot(at_j, V @ secular(xp, w, a, edge)))
+                h = within(xp, _tridiagonal(xp, delta, gamma, j), norm, edge)
+                return coupling * s.abs(xp.dot(at_j, h))
 
             residual = xp.cond(inside, lambda *given: given[-1], outside, delta, gamma, j + 1, residual)
         q = xp.scale(s.div(s.const(1.0), s.where(coupling > 0, coupling, s.const(1.0))), Bq)
@@ -150,12 +147,12 @@ def lanczos(
     # rows of the last basis would take part in the orthogonalisation
     begin = _Inner(xp.zeros(tuple(old.Q.shape)), xp.zeros((m,)), xp.zeros((m,)), q, *scalars, s.int(0) == 0, s.int(0))
     last = xp.while_loop(going, step, begin)
-    w, V, a = _eigen(xp, last.delta, last.gamma, norm, last.j)
-    return Krylov(last.Q, last.delta, last.gamma, w, V, a, unit, forcing), last.j
+    T = _tridiagonal(xp, last.delta, last.gamma, last.j)
+    return Krylov(last.Q, T, norm, unit, last.inside, forcing), last.j
 
 
-def _eigen(xp: Backend, delta: Array, gamma: Array, norm: Scalar, j: Any) -> tuple[Array, Array, Array]:
-    """``w, V, a`` of the leading ``j`` rows; behind them T is set to something above its spectrum."""
+def _tridiagonal(xp: Backend, delta: Array, gamma: Array, j: Any) -> Array:
+    """T, with what is above its spectrum on the diagonal behind the leading ``j`` rows."""
     s, m = xp.s, delta.shape[0]
     row = xp.constant(np.arange(m, dtype=float))
     behind = row - s.real(j) > -0.5
@@ -165,8 +162,22 @@ def _eigen(xp: Backend, delta: Array, gamma: Array, norm: Scalar, j: Any) -> tup
     distance = xp.reshape(row, (m, 1)) - row
     none = xp.zeros((m, m))
     L = xp.where(xp.abs(distance - 1) < 0.5, xp.reshape(off, (m, 1)) + none, none)
-    w, V = xp.eigh(xp.where(xp.abs(distance) < 0.5, diagonal + none, none) + L + L.T)
-    return w, V, V[0, :] * norm
+    return xp.where(xp.abs(distance) < 0.5, diagonal + none, none) + L + L.T
+
+
+def shifted(xp: Backend, T: Array, norm: Scalar, lam: Scalar) -> Array:
+    """The ``h`` with ``(T + lam I) h = -norm e_1``."""
+    m = T.shape[0]
+    row = xp.constant(np.arange(m, dtype=float))
+    none = xp.zeros((m, m))
+    diagonal = xp.where(xp.abs(xp.reshape(row, (m, 1)) - row) < 0.5, none + lam, none)
+    return xp.solve(T + diagonal, -norm * xp.one_hot(0, m))
+
+
+def within(xp: Backend, T: Array, norm: Scalar, edge: Scalar) -> Array:
+    """The ``h`` that minimises ``norm h_1 + h.T h / 2`` within ``|h| <= edge``, by the eigenvalues of T."""
+    w, V = xp.eigh(T)
+    return V @ secular(xp, w, V[0, :] * norm, edge)
 
 
 def secular(xp: Backend, w: Array, a: Array, edge: Scalar) -> Array:
@@ -205,14 +216,10 @@ def secular(xp: Backend, w: Array, a: Array, edge: Scalar) -> Array:
     return at(mu)[0]
 
 
-def damped(xp: Backend, w: Array, a: Array, lam: Scalar) -> Array:
-    """The ``c`` that minimises ``a.c + (w + lam).c^2 / 2`` where no eigenvalue is negative but by round-off."""
-    return -a / (xp.where(w > 0, w, xp.zeros(w.shape)) + lam)
-
-
-def step_of(xp: Backend, krylov: Krylov, c: Array) -> tuple[Array, Scalar, Scalar]:
-    """The step ``p`` with coordinates ``c``, the decrease of the quadratic along it, and its length."""
+def step_of(xp: Backend, krylov: Krylov, h: Array) -> tuple[Array, Scalar, Scalar]:
+    """The step ``p = Q^T h``, the decrease of the quadratic along it, and its length."""
     unit = krylov.unit
-    predicted = -xp.total(c * (krylov.a + 0.5 * (krylov.w * c)))
-    p = xp.scale(unit, (krylov.V @ c) @ krylov.Q)
-    return p, unit * unit * predicted, xp.s.sqrt(xp.dot(p, p))
+    predicted = -xp.dot(h, krylov.norm * xp.one_hot(0, h.shape[0]) + 0.5 * (krylov.T @ h))
+    p = h @ krylov.Q
+    length = unit * xp.s.sqrt(xp.dot(p, p))
+    return xp.scale(unit, p), unit * (unit * predicted), length

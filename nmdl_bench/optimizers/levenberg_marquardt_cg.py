@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Counts, Objective, Scalar, Structure, Tape
-from nmdl_bench.optimizers.curvature import Forcing, check_forcing, check_max_cg, counted, products
-from nmdl_bench.optimizers.krylov import Krylov, damped, lanczos, start, step_of
+from nmdl_bench.optimizers.curvature import Forcing, check_forcing, check_max_cg, counted, products, unit_of
+from nmdl_bench.optimizers.krylov import Krylov, lanczos, shifted, start, step_of
 from nmdl_bench.optimizers.trust_region import (
     Outcome,
     Plan,
@@ -58,7 +58,8 @@ class DampedGaussNewton:
         apply = products(objective, tape, "gauss-newton")
 
         def first(region: Region) -> tuple[Region, Counts]:
-            curvature = s.div(xp.dot(g, apply(g)), xp.dot(g, g))
+            v = g * s.div(s.const(1.0), unit_of(xp, g))
+            curvature = s.div(xp.dot(v, apply(v)), xp.dot(v, v))
             lam = memory.share * s.where(curvature > 0, curvature, s.const(1.0))
             return region._replace(radius=s.div(s.const(1.0), lam)), counted(counts, "gauss-newton", 1)
 
@@ -69,8 +70,8 @@ class DampedGaussNewton:
 
     def again(self, xp: Backend, memory: Damping, g: Array, region: Region, counts: Counts) -> Plan:
         krylov = memory.krylov
-        c = damped(xp, krylov.w, krylov.a, xp.s.div(xp.s.const(1.0), region.radius))
-        return Plan(memory, *step_of(xp, krylov, c), region, counts)
+        h = shifted(xp, krylov.T, krylov.norm, xp.s.div(xp.s.const(1.0), region.radius))
+        return Plan(memory, *step_of(xp, krylov, h), region, counts)
 
     def resize(self, xp: Backend, region: Region, outcome: Outcome) -> Region:
         """Nielsen (1999): ``lam`` times ``max(1/3, 1 - (2 ratio - 1)^3)``, or times ``nu``, which doubles then."""
@@ -98,7 +99,7 @@ class LevenbergMarquardtCG:
     """
 
     damping: float = 1e-3
-    eta_max: float = 0.5
+    eta_max: float = 0.3
     gamma: float = 0.9
     exponent: float = 1.25
     max_cg: int = 100

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from nmdl_bench.contracts import SOLVERS, Array, Objective, Scalar, Structure
+from nmdl_bench.contracts import SOLVERS, Array, Objective, Scalar, Structure, unknown
 from nmdl_bench.optimizers.curvature import Forcing, check_forcing, check_max_cg, counted, products, unit_of
 from nmdl_bench.optimizers.descent import DescentState, LineSearch, Step, Turn, line_search_init, line_search_step
-from nmdl_bench.optimizers.line_search import Armijo
+from nmdl_bench.optimizers.line_search import Armijo, StrongWolfe
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -20,7 +20,7 @@ class _Inner(NamedTuple):
     """Iterate ``z``, residual ``r = -g - B z``, direction ``d``; ``rho = |r|^2``, ``dd = |d|^2``.
 
     ``top`` is the largest ``d.B d / |d|^2`` so far, ``j`` the number of products, and ``curved`` false once a direction
-    had no positive curvature.
+    had no positive curvature. ``R`` has the residuals, normalised, as rows; None where they are not kept.
     """
 
     z: Array
@@ -31,16 +31,30 @@ class _Inner(NamedTuple):
     top: Scalar
     j: Any
     curved: Any
+    R: Array | None
+
+
+def orthogonal(xp: Backend, R: Array | None, r: Array) -> Array:
+    """``r`` without its parts along the orthonormal rows of ``R``; donates ``r``."""
+    return r if R is None else xp.axpy(-1.0, (R @ r) @ R, r)
 
 
 def truncated_cg(
-    xp: Backend, apply: Callable[[Array], Array], g: Array, forcing: Forcing, max_cg: int
+    xp: Backend,
+    apply: Callable[[Array], Array],
+    g: Array,
+    forcing: Forcing,
+    max_cg: int,
+    reorthogonalise: bool = True,
 ) -> tuple[Array, Forcing, Any]:
     """Direction ``z`` with ``|B z + g| <= eta |g|``, or what conjugate gradients reach before curvature ends.
 
     Nocedal and Wright (2006), algorithm 7.1: where ``d.B d`` is not positive, ``z`` so far is the direction, and at the
     first product ``-g``. What is not positive beyond round-off against the largest curvature seen is taken for zero,
     so that a singular matrix does not make ``z`` long along its null space.
+
+    Residuals that are kept orthogonal save products where they would lose that, and round-off then does not grow into
+    another direction on every library; they take ``max_cg`` vectors.
 
     Returns
     -------
@@ -58,22 +72,40 @@ def truncated_cg(
         return s.and_(now.rho > limit, now.j < max_cg, now.curved)
 
     def step(now: _Inner) -> _Inner:
-        z, r, d, rho, dd, top, j, _ = now
+        z, r, d, rho, dd, top, j, _, R = now
+        R = None if R is None else xp.set_row(R, j, r * s.div(s.const(1.0), s.sqrt(rho)))
         Bd = apply(d)
         curvature = xp.dot(d, Bd)
         top = s.maximum(top, s.div(curvature, dd))
         curved = curvature > xp.eps * top * dd
         first = s.where(j == 0, s.const(1.0), s.const(0.0))
         alpha = s.where(curved, s.div(rho, curvature), first)
-        z, r = xp.axpy(alpha, d, z), xp.axpy(-alpha, Bd, r)
+        z, r = xp.axpy(alpha, d, z), orthogonal(xp, R, xp.axpy(-alpha, Bd, r))
         rho_new = xp.dot(r, r)
         beta = s.div(rho_new, rho)
-        return _Inner(z, r, xp.aypx(beta, r, d), rho_new, rho_new + beta * beta * dd, top, j + 1, curved)
+        return _Inner(z, r, xp.aypx(beta, r, d), rho_new, rho_new + beta * beta * dd, top, j + 1, curved, R)
 
+    n = g.shape[0]
+    max_cg = min(max_cg, n) if reorthogonalise else max_cg
+    R = xp.zeros((max_cg, n)) if reorthogonalise else None
     zero, yes = s.const(0.0), s.int(0) == 0
-    start = _Inner(xp.zeros(tuple(g.shape)), r, xp.copy(r), rho_0, rho_0, zero, s.int(0), yes)
+    start = _Inner(xp.zeros((n,)), r, xp.copy(r), rho_0, rho_0, zero, s.int(0), yes, R)
     last = xp.while_loop(going, step, start)
     return xp.scale(unit, last.z), forcing, last.j
+
+
+SEARCHES: dict[str, Callable[[float, float, int], LineSearch]] = {
+    "armijo": lambda c1, c2, max_trials: Armijo(c1, max_trials),
+    "wolfe": StrongWolfe,
+}
+"""Searches that methods with a natural step length of one take, from (c1, c2, max_trials)."""
+
+
+def newton_search(name: str, c1: float, c2: float, max_trials: int) -> LineSearch:
+    """The named search; an UnknownNameError where there is none, a ConfigurationError where constants cannot work."""
+    if name not in SEARCHES:
+        raise unknown("line search", name, SEARCHES)
+    return SEARCHES[name](c1, c2, max_trials)
 
 
 @dataclass(frozen=True)
@@ -86,13 +118,16 @@ class TruncatedNewton:
         ``"hessian"`` or ``"gauss-newton"``.
     max_cg : int
         Products a direction.
+    reorthogonalise : bool
+        Whether their residuals are kept orthogonal.
     eta_max, gamma, exponent : float
         Where the memory starts; they are data, and no part of what makes two directions equal.
     """
 
     matrix: str
     max_cg: int
-    eta_max: float = field(default=0.5, compare=False)
+    reorthogonalise: bool
+    eta_max: float = field(default=0.3, compare=False)
     gamma: float = field(default=0.9, compare=False)
     exponent: float = field(default=1.25, compare=False)
 
@@ -104,17 +139,20 @@ class TruncatedNewton:
     def update(self, objective: Objective, memory: Forcing, step: Step) -> Turn:
         xp = objective.xp
         apply = products(objective, step.tape, self.matrix)
-        d, memory, j = truncated_cg(xp, apply, step.g_new, memory, self.max_cg)
+        d, memory, j = truncated_cg(xp, apply, step.g_new, memory, self.max_cg, self.reorthogonalise)
         return Turn(memory, d, xp.s.const(1.0), counted(step.counts, self.matrix, j))
 
 
 @dataclass(frozen=True)
 class _TruncatedNewtonMethod:
-    eta_max: float = 0.5
+    eta_max: float = 0.3
     gamma: float = 0.9
     exponent: float = 1.25
-    max_cg: int = 250
+    max_cg: int = 100
+    reorthogonalise: bool = True
+    search: str = "armijo"
     c1: float = 1e-4
+    c2: float = 0.9
     max_trials: int = 40
 
     batch_size: ClassVar[None] = None
@@ -128,11 +166,11 @@ class _TruncatedNewtonMethod:
 
     @cached_property
     def _search(self) -> LineSearch:
-        return Armijo(self.c1, self.max_trials)
+        return newton_search(self.search, self.c1, self.c2, self.max_trials)
 
     @cached_property
     def _direction(self) -> TruncatedNewton:
-        return TruncatedNewton(self.matrix, self.max_cg, self.eta_max, self.gamma, self.exponent)
+        return TruncatedNewton(self.matrix, self.max_cg, self.reorthogonalise, self.eta_max, self.gamma, self.exponent)
 
     def init(self, objective: Objective, x: Array, batch: Array | None = None) -> DescentState:
         return line_search_init(objective, x, self._search, self._direction)
@@ -146,8 +184,8 @@ class _TruncatedNewtonMethod:
 class NewtonCG(_TruncatedNewtonMethod):
     """``x_{k+1} = x_k + t_k p_k`` with ``|H_k p_k + g_k| <= eta_k |g_k|`` by conjugate gradients.
 
-    Nocedal and Wright (2006), algorithm 7.1, with exact Hessian products, Armijo's search, and the tolerances of
-    Eisenstat and Walker (1996), choice 2.
+    Nocedal and Wright (2006), algorithm 7.1, with exact Hessian products, a line search from a step of one, and
+    the tolerances of Eisenstat and Walker (1996), choice 2.
 
     Parameters
     ----------
@@ -158,8 +196,12 @@ class NewtonCG(_TruncatedNewtonMethod):
         The exponent is the order of convergence.
     max_cg : int
         Products a direction, >= 1.
-    c1 : float
-        Armijo's constant, in (0, 1).
+    reorthogonalise : bool
+        Whether residuals of the inner iterations are kept and made orthogonal, which takes ``max_cg`` vectors.
+    search : str
+        Name in :data:`SEARCHES`.
+    c1, c2 : float
+        Constants of Armijo's and (where the search looks at it) the curvature condition, 0 < c1 < c2 < 1.
     max_trials : int
         Trials a search.
     """
@@ -176,7 +218,7 @@ class GaussNewtonCG(_TruncatedNewtonMethod):
 
     Parameters
     ----------
-    eta_max, gamma, exponent, max_cg, c1, max_trials
+    eta_max, gamma, exponent, max_cg, reorthogonalise, search, c1, c2, max_trials
         As for :class:`NewtonCG`.
     """
 

@@ -88,22 +88,30 @@ def arc_init(objective: Objective, x: Array, arc: Arc, direction: Direction) -> 
 def arc_step(objective: Objective, state: ArcState, arc: Arc, direction: Direction) -> ArcState:
     """One trial: accepted with a new direction, or rejected with a shorter ``t``.
 
-    A search that gives up, or whose direction does not lead down, starts again along ``-g``; where it came from there,
-    the state is stalled.
+    Where rounding errors may hide how values differ, slopes decide: ``g(x_t).(x_t - x) <= (2 c1 - 1) g.(x_t - x)``,
+    which is the same for quadratics (Hager and Zhang 2005, eq. 4.1).
+
+    A search that gives up starts again along ``-g``; where it came from there, the state is stalled.
     """
     xp, s = objective.xp, objective.xp.s
     x_t = prox(objective, xp.add_scaled(state.x, state.t, state.d), s.const(0.0))
     f_t, tape = objective.forward(x_t)
     state = state._replace(counts=state.counts._replace(forward=state.counts.forward + 1))
     move = x_t - state.x
-    slope, slack = xp.dot(state.g, move), 4 * xp.eps * s.abs(state.f)
+    slope, slack = xp.dot(state.g, move), xp.eps ** (2 / 3) * s.abs(state.f)
     over = state.last - state.f  # the current value is among the last ones: the largest difference is not negative
     f_ref = state.f + xp.norm_inf(xp.where(over > 0, over, xp.zeros(over.shape)))
 
-    def accept(state: ArcState, x_t: Array) -> ArcState:
+    bound = f_ref + state.c1 * slope
+
+    def low(state: ArcState, x_t: Array) -> ArcState:
         g_t = objective.grad(tape)
-        counts = state.counts._replace(gradient=state.counts.gradient + 1)
-        step = Step(state.x, x_t, state.g, g_t, f_t, state.t, tape, counts)
+        state = state._replace(counts=state.counts._replace(gradient=state.counts.gradient + 1))
+        is_low = s.or_(f_t <= bound, xp.dot(g_t, move) <= (2.0 * state.c1 - 1.0) * slope)
+        return xp.cond(is_low, accept, lambda state, *_: reject(state), state, x_t, g_t)
+
+    def accept(state: ArcState, x_t: Array, g_t: Array) -> ArcState:
+        step = Step(state.x, x_t, state.g, g_t, f_t, state.t, tape, state.counts)
         memory, d, t, counts = direction.update(objective, state.memory, step)
         k, e = state.k + 1, xp.one_hot(s.mod(state.k + 1, arc.values), arc.values)
         return ArcState(
@@ -111,7 +119,7 @@ def arc_step(objective: Objective, state: ArcState, arc: Arc, direction: Directi
             memory, s.int(0) > 0, k, counts, state.stalled,
         )  # fmt: skip
 
-    def reject(state: ArcState, _: Array) -> ArcState:
+    def reject(state: ArcState) -> ArcState:
         share = s.div(-0.5 * slope, f_t - state.f - slope)  # the parabola's minimiser
         share = s.where(s.isfinite(share), s.minimum(s.maximum(share, s.const(0.1)), s.const(0.5)), s.const(0.1))
         return state._replace(t=state.t * share, trials=state.trials + 1)
@@ -121,9 +129,10 @@ def arc_step(objective: Objective, state: ArcState, arc: Arc, direction: Directi
         last = xp.zeros(state.last.shape) + state.f
         return state._replace(d=-state.g, t=t, last=last, trials=s.int(0), memory=memory, fresh=s.int(0) == 0)
 
-    is_low = s.and_(slope < 0, f_t <= f_ref + state.c1 * slope + slack)
+    may_be_low = s.and_(slope < 0, f_t <= bound + slack)
     used_up = s.or_(state.trials + 1 >= arc.max_trials, s.not_(xp.dot(move, move) > 0), s.not_(s.isfinite(state.t)))
-    failed, fresh = s.and_(s.not_(is_low), used_up), state.fresh
-    state = xp.cond(is_low, accept, reject, state, x_t)
+    k, fresh = state.k + 0, state.fresh
+    state = xp.cond(may_be_low, low, lambda state, _: reject(state), state, x_t)
+    failed = s.and_(state.k == k, used_up)
     state = state._replace(stalled=s.and_(failed, fresh))
     return xp.cond(s.and_(failed, s.not_(fresh)), restart, lambda state: state, state)

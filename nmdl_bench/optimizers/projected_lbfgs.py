@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
+import numpy as np
+
 from nmdl_bench.backends.stationarity import measure
 from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Objective, Scalar
 from nmdl_bench.optimizers.descent import Step, Turn
@@ -94,7 +96,7 @@ class FreeInverse:
         g_F = free * g
         active = (W * (1 - free)) @ W.T
         is_empty = xp.where(D > 0, xp.zeros((m,)), xp.zeros((m,)) + 1.0)  # such a slot is an equation of its own
-        eye = xp.constant(_identity(m))
+        eye = xp.constant(np.eye(m))
         upper = -eye * (D + is_empty) - inverse * (YY - active[m:, m:])
         below = active[:m, m:] - R
         N = xp.concat(
@@ -104,12 +106,6 @@ class FreeInverse:
         p = xp.solve(N, xp.concat([Wg[m:], theta * Wg[:m]]))
         correction = xp.concat([theta * p[m:], p[:m]]) @ W
         return -inverse * (g + inverse * (free * correction))
-
-
-def _identity(m: int) -> Any:
-    import numpy as np
-
-    return np.eye(m)
 
 
 @SOLVERS.register("projected-lbfgs", "L-BFGS for bounds by two-metric projection", kind="ours")

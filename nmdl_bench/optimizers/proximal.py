@@ -102,8 +102,9 @@ def proximal_init(objective: Objective, x: Array, inertia: Inertia, growth: floa
 def proximal_step(objective: Objective, state: ProximalState, inertia: Inertia, max_trials: int) -> ProximalState:
     """One evaluation: of a trial, then accepted or rejected, or at a ``y`` that momentum has led to.
 
-    Where values differ by no more than rounding errors, slopes decide: ``d.(grad f(x_t) - g) <= L |d|^2`` (Becker,
-    Candes and Grant 2011, section 5.3). A ``y`` whose value is not finite is given up for ``x``.
+    Where rounding errors may hide how values differ, slopes decide: ``d.(grad f(x_t) - g) <= L |d|^2`` (Becker, Candes
+    and Grant 2011, section 5.3, there for relative differences below 1e-10). A ``y`` whose value is not finite is given
+    up for ``x``.
     """
     xp, s = objective.xp, objective.xp.s
     yes = s.int(0) == 0
@@ -138,7 +139,7 @@ def proximal_step(objective: Objective, state: ProximalState, inertia: Inertia, 
         d = x_t - state.y
         dd = xp.dot(d, d)
         bend = f_t - state.f_y - xp.dot(state.g_y, d)  # L/2 |d|^2 bounds it where L is large enough
-        excess, slack = bend - 0.5 * state.L * dd, 8 * xp.eps * s.abs(state.f_y)
+        excess, slack = bend - 0.5 * state.L * dd, xp.eps ** (2 / 3) * s.abs(state.f_y)
 
         def low(state: ProximalState, x_t: Array) -> ProximalState:
             state, g_t = with_gradient(state)

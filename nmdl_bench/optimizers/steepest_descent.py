@@ -45,10 +45,13 @@ class SteepestDescent:
         Armijo's constant, in (0, 1).
     max_trials : int
         Trials a search.
+    interpolation : str
+        ``"quadratic"`` or ``"cubic"``; see :class:`~nmdl_bench.optimizers.line_search.Armijo`.
     """
 
     c1: float = 1e-4
     max_trials: int = 40
+    interpolation: str = "quadratic"
 
     batch_size: ClassVar[None] = None
     takes_batches: ClassVar[bool] = False
@@ -58,7 +61,7 @@ class SteepestDescent:
 
     @cached_property
     def _search(self) -> Armijo:
-        return Armijo(self.c1, self.max_trials)
+        return Armijo(self.c1, self.max_trials, self.interpolation)
 
     def init(self, objective: Objective, x: Array, batch: Array | None = None) -> DescentState:
         return line_search_init(objective, x, self._search, Gradient())

@@ -17,6 +17,7 @@ from nmdl_bench.optimizers.curvature import (
     products,
     unit_of,
 )
+from nmdl_bench.optimizers.newton_cg import orthogonal
 from nmdl_bench.optimizers.trust_region import (
     Outcome,
     Plan,
@@ -58,13 +59,22 @@ class _Inner(NamedTuple):
     top: Scalar
     j: Any
     inside: Any
+    R: Array | None
 
 
-def follow(xp: Backend, apply: Callable[[Array], Array], g: Array, path: Path, radius: Scalar) -> tuple[Path, Any]:
+def follow(
+    xp: Backend,
+    apply: Callable[[Array], Array],
+    g: Array,
+    path: Path,
+    radius: Scalar,
+    reorthogonalise: bool = True,
+) -> tuple[Path, Any]:
     """Conjugate gradients from 0 until ``|B z + g| <= eta |g|``, the region's edge, or an end of positive curvature.
 
     Steihaug (1983), Toint (1981); the norms by recurrences (Conn, Gould and Toint 2000, section 7.5.1). What curvature
     is not positive beyond round-off against the largest one seen is taken for zero: the path then leaves the region.
+    Residuals are kept orthogonal as in :func:`~nmdl_bench.optimizers.newton_cg.truncated_cg`.
 
     Returns
     -------
@@ -83,7 +93,8 @@ def follow(xp: Backend, apply: Callable[[Array], Array], g: Array, path: Path, r
         return s.and_(now.rho > limit, now.j < m, now.inside)
 
     def step(now: _Inner) -> _Inner:
-        D, T, r, d, rho, zz, zd, dd, top, j, _ = now
+        D, T, r, d, rho, zz, zd, dd, top, j, _, R = now
+        R = None if R is None else xp.set_row(R, j, r * s.div(s.const(1.0), s.sqrt(rho)))
         Bd = apply(d)
         curvature = xp.dot(d, Bd)
         top = s.maximum(top, s.div(curvature, dd))
@@ -94,14 +105,15 @@ def follow(xp: Backend, apply: Callable[[Array], Array], g: Array, path: Path, r
         alpha = s.where(curved, s.div(rho, curvature), s.const(0.0))
         zz = zz + 2 * alpha * zd + alpha * alpha * dd
         inside = s.and_(curved, zz < edge * edge)
-        r = xp.axpy(-alpha, Bd, r)
+        r = orthogonal(xp, R, xp.axpy(-alpha, Bd, r))
         rho_new = xp.dot(r, r)
         beta = s.div(rho_new, rho)
         zd, dd = beta * (zd + alpha * dd), rho_new + beta * beta * dd
-        return _Inner(D, T, r, xp.aypx(beta, r, d), rho_new, zz, zd, dd, top, j + 1, inside)
+        return _Inner(D, T, r, xp.aypx(beta, r, d), rho_new, zz, zd, dd, top, j + 1, inside, R)
 
+    R = xp.zeros(tuple(path.D.shape)) if reorthogonalise else None
     zero, yes = s.const(0.0), s.int(0) == 0
-    start = _Inner(path.D, xp.zeros((m, 5)), r, xp.copy(r), rho_0, zero, zero, rho_0, zero, s.int(0), yes)
+    start = _Inner(path.D, xp.zeros((m, 5)), r, xp.copy(r), rho_0, zero, zero, rho_0, zero, s.int(0), yes, R)
     last = xp.while_loop(going, step, start)
     return Path(last.D, last.T, unit, forcing), last.j
 
@@ -123,8 +135,9 @@ def walk(xp: Backend, path: Path, radius: Scalar) -> tuple[Array, Scalar, Scalar
     cut = xp.where(room > 0, room / xp.where(root > 0, root, one), zero)
     w = xp.where(rho > 0, xp.where(curvature > 0, xp.where(left > 0, alpha, cut), cut), zero)
     predicted = xp.total(w * (rho - 0.5 * (w * curvature)))
-    p = xp.scale(unit, w @ D)
-    return p, unit * unit * predicted, s.sqrt(xp.dot(p, p))
+    p = w @ D
+    length = unit * s.sqrt(xp.dot(p, p))
+    return xp.scale(unit, p), unit * (unit * predicted), length
 
 
 @dataclass(frozen=True)
@@ -133,6 +146,7 @@ class Steihaug:
 
     matrix: str
     max_cg: int
+    reorthogonalise: bool
 
     def init(self, xp: Backend, x: Array, forcing: Forcing) -> Path:
         """Memory before the first path."""
@@ -152,7 +166,7 @@ class Steihaug:
         counts: Counts,
     ) -> Plan:
         xp = objective.xp
-        path, j = follow(xp, products(objective, tape, self.matrix), g, memory, region.radius)
+        path, j = follow(xp, products(objective, tape, self.matrix), g, memory, region.radius, self.reorthogonalise)
         return Plan(path, *walk(xp, path, region.radius), region, counted(counts, self.matrix, j))
 
     def again(self, xp: Backend, memory: Path, g: Array, region: Region, counts: Counts) -> Plan:
@@ -180,6 +194,8 @@ class NewtonTR:
         Tolerances of the steps; see :class:`~nmdl_bench.optimizers.newton_cg.NewtonCG`.
     max_cg : int
         Products a step, >= 1.
+    reorthogonalise : bool
+        Whether residuals of the inner iterations are made orthogonal, which takes ``max_cg`` vectors more.
     matrix : str
         ``"hessian"`` or ``"gauss-newton"``.
     """
@@ -187,10 +203,11 @@ class NewtonTR:
     radius: float = 1.0
     max_radius: float = 1e10
     accept: float = 0.1
-    eta_max: float = 0.5
+    eta_max: float = 0.3
     gamma: float = 0.9
     exponent: float = 1.25
     max_cg: int = 100
+    reorthogonalise: bool = True
     matrix: str = "hessian"
 
     batch_size: ClassVar[None] = None
@@ -205,7 +222,7 @@ class NewtonTR:
 
     @cached_property
     def _model(self) -> Any:
-        return Steihaug(self.matrix, self.max_cg)
+        return Steihaug(self.matrix, self.max_cg, self.reorthogonalise)
 
     def init(self, objective: Objective, x: Array, batch: Array | None = None) -> TrustState:
         xp = objective.xp

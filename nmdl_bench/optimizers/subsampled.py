@@ -13,8 +13,7 @@ from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Counts, Obj
 from nmdl_bench.data.batches import batches
 from nmdl_bench.optimizers.curvature import Forcing, check_forcing, check_max_cg, counted, products
 from nmdl_bench.optimizers.descent import DescentState, LineSearch, Step, Turn, line_search_init, line_search_step
-from nmdl_bench.optimizers.line_search import Armijo
-from nmdl_bench.optimizers.newton_cg import truncated_cg
+from nmdl_bench.optimizers.newton_cg import newton_search, truncated_cg
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -43,10 +42,11 @@ class SampledNewton:
 
     matrix: str
     max_cg: int
+    reorthogonalise: bool
     size: int
     n: int
     seed: int = field(default=0, compare=False)
-    eta_max: float = field(default=0.5, compare=False)
+    eta_max: float = field(default=0.3, compare=False)
     gamma: float = field(default=0.9, compare=False)
     exponent: float = field(default=1.25, compare=False)
 
@@ -61,7 +61,8 @@ class SampledNewton:
     def update(self, objective: Objective, memory: Sampled, step: Step) -> Turn:
         xp, (forcing, indices) = objective.xp, memory
         _, tape = objective.forward(step.x_new, indices[0, ...])
-        d, forcing, j = truncated_cg(xp, products(objective, tape, self.matrix), step.g_new, forcing, self.max_cg)
+        apply = products(objective, tape, self.matrix)
+        d, forcing, j = truncated_cg(xp, apply, step.g_new, forcing, self.max_cg, self.reorthogonalise)
         counts = counted(step.counts, self.matrix, j)
         counts = counts._replace(forward=counts.forward + 1)
         rotation = xp.constant(np.roll(np.arange(indices.shape[0]), -1))
@@ -71,11 +72,14 @@ class SampledNewton:
 @dataclass(frozen=True)
 class _SubsampledMethod:
     sample_size: int = 256
-    eta_max: float = 0.5
+    eta_max: float = 0.3
     gamma: float = 0.9
     exponent: float = 1.25
     max_cg: int = 20
+    reorthogonalise: bool = True
+    search: str = "armijo"
     c1: float = 1e-4
+    c2: float = 0.9
     max_trials: int = 40
     sample_seed: int = 0
 
@@ -92,11 +96,11 @@ class _SubsampledMethod:
 
     @cached_property
     def _search(self) -> LineSearch:
-        return Armijo(self.c1, self.max_trials)
+        return newton_search(self.search, self.c1, self.c2, self.max_trials)
 
     def _direction(self, n: int) -> SampledNewton:
         size, numbers = min(self.sample_size, n), (self.eta_max, self.gamma, self.exponent)
-        return SampledNewton(self.matrix, self.max_cg, size, n, self.sample_seed, *numbers)
+        return SampledNewton(self.matrix, self.max_cg, self.reorthogonalise, size, n, self.sample_seed, *numbers)
 
     def init(self, objective: Objective, x: Array, batch: Array | None = None) -> Any:
         direction = self._direction(objective.n_samples)
@@ -128,7 +132,7 @@ class SubsampledNewtonCG(_SubsampledMethod):
     ----------
     sample_size : int
         Samples of the curvature, >= 1; all where there are fewer.
-    eta_max, gamma, exponent, max_cg, c1, max_trials
+    eta_max, gamma, exponent, max_cg, reorthogonalise, search, c1, c2, max_trials
         As for :class:`~nmdl_bench.optimizers.newton_cg.NewtonCG`.
     sample_seed : int
         Draws the samples.
@@ -142,7 +146,7 @@ class SubsampledGaussNewtonCG(_SubsampledMethod):
 
     Parameters
     ----------
-    sample_size, eta_max, gamma, exponent, max_cg, c1, max_trials, sample_seed
+    sample_size, eta_max, gamma, exponent, max_cg, reorthogonalise, search, c1, c2, max_trials, sample_seed
         As for :class:`SubsampledNewtonCG`.
     """
 

@@ -95,8 +95,8 @@ class VarPro:
 
     method: str = "gauss-newton-cg"
     jacobian: str = "kaufman"
-    eta_max: float = 0.5
-    max_cg: int = 250
+    eta_max: float = 0.3
+    max_cg: int = 100
 
     batch_size: ClassVar[None] = None
     takes_batches: ClassVar[bool] = False

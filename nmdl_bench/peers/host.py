@@ -14,8 +14,9 @@ from nmdl_bench.contracts import Array, Counts, NmdlError, Objective, Record, Re
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
 
-IDLE = 100
-"""Times in a row that a method may report the iterate that it had before it counts as stalled."""
+IDLE, IDLE_SIMPLEX = 100, 10
+"""Times in a row that a method may report the iterate that it had before it counts as stalled. Those that know no
+gradient may do so this many times more for each unknown: a simplex moves all its vertices before its best one."""
 _KEPT = 2
 """Points kept with their tapes: trust-region methods come back to the iterate after a trial that they reject."""
 
@@ -153,11 +154,15 @@ class Host:
 
     # -------------------------------------------------------------------------------------------------- iterations
     def note(self, z: np.ndarray, steps: int = 1) -> None:
-        """Note the iterate after some more steps; Ended is raised where the run is over. The same again is no step."""
+        """Note the iterate after some more steps; Ended is raised where the run is over. The same again is no step.
+
+        An iterate out of bounds, as interior-point methods may have, is noted by its projection.
+        """
+        z = z if self.bounds is None else np.clip(z, *self.bounds)
         if self.iteration >= 0 and np.array_equal(z, self.iterate):
             self._idle += 1
-            if self._idle >= IDLE:
-                raise Ended("stalled", f"{IDLE} iterations in a row without a step")
+            if self._idle >= IDLE + (0 if self.known else IDLE_SIMPLEX * z.size):
+                raise Ended("stalled", f"{self._idle} iterations in a row without a step")
             return
         self._idle, self.iteration, self.iterate = 0, self.iteration + steps, np.array(z, np.float64)
         loss, measure = None, np.nan

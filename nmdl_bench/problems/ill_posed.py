@@ -51,7 +51,7 @@ def _deblurring(
     _check(noise, size=size, width=width)
     truth = scene(size).ravel()
     K, rng = blur(size, width), np.random.Generator(np.random.Philox(seed))
-    b = with_noise(np.kron(K, K) @ truth, noise, rng)
+    b = with_noise((K @ scene(size) @ K.T).ravel(), noise, rng)
     summary = f"deblurring of {size} x {size} pixels"
     return LinearProblem("deblurring", summary, (K, K), b, alpha, truth, Separable(), tau)
 

@@ -8,7 +8,6 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, cast
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from nmdl_bench.backends import get_backend
 from nmdl_bench.backends.trees import tree_map
@@ -17,6 +16,8 @@ from nmdl_bench.contracts import Array, ConfigurationError, Scalar
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
 
+SMALL = 1000
+"""Unknowns up to which the minimum is computed."""
 WELL_CONDITIONED = 1e8
 """Bound of the condition number of ``[A; sqrt(alpha) I]`` up to which the minimum is computed."""
 
@@ -24,8 +25,11 @@ WELL_CONDITIONED = 1e8
 class LinearMap(Protocol):
     """What A does, without its arrays: hashable, so that equal maps share compiled steps."""
 
+    def shape(self, arrays: Any) -> tuple[int, int]:
+        """``(m, n)``."""
+
     def apply(self, xp: Backend, arrays: Any, v: Array) -> Array:
-        """``A v`` (m,) for v (n,)."""
+        """``A v`` (m,) for v (n,); a fresh array."""
 
     def adjoint(self, xp: Backend, arrays: Any, w: Array) -> Array:
         """``A^T w`` (n,) for w (m,); a fresh array."""
@@ -37,6 +41,10 @@ class LinearMap(Protocol):
 @dataclass(frozen=True)
 class Dense:
     """A is an array (m, n)."""
+
+    def shape(self, arrays: Array) -> tuple[int, int]:
+        m, n = arrays.shape
+        return m, n
 
     def apply(self, xp: Backend, arrays: Array, v: Array) -> Array:
         return arrays @ v
@@ -51,6 +59,10 @@ class Dense:
 @dataclass(frozen=True)
 class Separable:
     """``A vec(X) = vec(K_1 X K_2^T)`` for images X (h, w), row by row, with arrays ``(K_1, K_2)``."""
+
+    def shape(self, arrays: tuple[Array, Array]) -> tuple[int, int]:
+        (h, p), (w, q) = (a.shape for a in arrays)
+        return h * w, p * q
 
     def apply(self, xp: Backend, arrays: tuple[Array, Array], v: Array) -> Array:
         rows, columns = arrays
@@ -201,7 +213,7 @@ class LinearProblem:
             raise ConfigurationError(f"alpha must be non-negative and finite, not {self.alpha!r}")
         if not 0 < self.tau < 1:
             raise ConfigurationError(f"tau must lie in (0, 1), not {self.tau!r}")
-        m, n = self.matrix.shape
+        m, n = self.map.shape(self.A)
         if np.shape(self.b) != (m,) or (self.truth is not None and np.shape(self.truth) != (n,)):
             truth = "" if self.truth is None else f", truth {np.shape(self.truth)}"
             raise ConfigurationError(
@@ -216,13 +228,15 @@ class LinearProblem:
     @cached_property
     def start(self) -> np.ndarray:
         """Zeros (n,), read-only."""
-        x0 = np.zeros(self.matrix.shape[1])
+        x0 = np.zeros(self.map.shape(self.A)[1])
         x0.setflags(write=False)
         return x0
 
     @cached_property
     def _minimum(self) -> tuple[np.ndarray, float] | None:
-        n = self.matrix.shape[1]
+        n = self.map.shape(self.A)[1]
+        if n > SMALL:
+            return None
         stacked = np.concatenate([self.matrix, sqrt(self.alpha) * np.eye(n)]) if self.alpha else self.matrix
         # Tikhonov's term bounds the smallest singular value from below; without it, that has to be computed
         size = float(np.linalg.norm(stacked))
@@ -235,7 +249,7 @@ class LinearProblem:
 
     @property
     def minimum(self) -> float | None:
-        """Least value, to all digits, by QR refined in extended precision; None where the matrix is too ill."""
+        """Least value, by QR refined in extended precision; None where A is too large or too ill-conditioned."""
         return None if self._minimum is None else self._minimum[1]
 
     @property
@@ -251,7 +265,8 @@ class LinearProblem:
     def metrics(self, xp: Backend, x: Array) -> dict[str, float]:
         """``residual = |A x - b| / |b|``, and the ``error`` ``|x - truth| / |truth|`` where the truth is known."""
         found = xp.to_numpy(x).astype(np.float64)
-        values = {"residual": float(np.linalg.norm(self.matrix @ found - self.b) / (np.linalg.norm(self.b) or 1.0))}
+        r = self.map.apply(get_backend("numpy"), self.A, found) - self.b
+        values = {"residual": float(np.linalg.norm(r) / (np.linalg.norm(self.b) or 1.0))}
         if self.truth is not None:
             values["error"] = float(np.linalg.norm(found - self.truth) / (np.linalg.norm(self.truth) or 1.0))
         return values
@@ -263,6 +278,8 @@ def refined_least_squares(A: np.ndarray, b: np.ndarray, steps: int = 4) -> tuple
     Householder QR, then the augmented system ``r + A x = b``, ``A^T r = 0`` is refined with residuals in extended
     precision (Bjorck 1967; Golub and Van Loan 2013, section 5.3.8).
     """
+    from scipy.linalg import solve_triangular  # most runs need no linear problem
+
     Q, R = np.linalg.qr(A)
     A_long, b_long = A.astype(np.longdouble), b.astype(np.longdouble)
     x, r = np.zeros(A.shape[1], np.longdouble), b_long.copy()

@@ -129,7 +129,7 @@ def _peaks_regression(
     width: int = 40,
     activation: str = "tanh",
     alpha: float = 1e-4,
-    alpha_w: float | None = 1e-6,
+    alpha_w: float | None = None,
     tau: float = 0.1,
     n: int = 2000,
     noise: float = 0.0,

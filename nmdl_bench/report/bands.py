@@ -1,4 +1,4 @@
-"""Lines with bands along time or depth: growth, energy, norms, orders of convergence."""
+"""Lines with bands along time or depth: growth, energy, norms, orders of convergence; points and marks beside them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ from nmdl_bench.report.labels import LINE_HEIGHT, end_labels
 from nmdl_bench.report.style import Styles, Width
 
 _MOST_DECADES = 60
+_RING: dict[str, Any] = {
+    "markersize": 5.0, "markerfacecolor": "white", "markeredgewidth": 1.1, "linestyle": "none", "zorder": 4,
+}  # fmt: skip
 
 
 def draw_bands(data: pd.DataFrame, width: Width = "text") -> Figure:
     """A panel for each ``panel`` of the table: median lines, bands from least to greatest, dashed bounds.
+
+    Rows of the role ``points`` are dots that no line joins, those of the role ``mark`` rings on the line of that name.
 
     Parameters
     ----------
@@ -51,7 +56,7 @@ def draw_bands(data: pd.DataFrame, width: Width = "text") -> Figure:
 
 
 def _panel(axes: Axes, here: pd.DataFrame, styles: Styles) -> None:
-    log_x = bool((here.x > 0).all() and here.x.max() / here.x.min() > 30)
+    log_x = bool((here.x > 0).all() and here.x.max() / here.x.min() > 30) or bool("log_x" in here and here.log_x.any())
     low, high = _limits(here)
     if here.log.iloc[0]:
         style.log_axis(axes, "y", low, high)
@@ -62,7 +67,11 @@ def _panel(axes: Axes, here: pd.DataFrame, styles: Styles) -> None:
     else:
         axes.set_xlim(here.x.min(), here.x.max() + 0.01 * (here.x.max() - here.x.min()))
     style.light_grid(axes)
-    for i, (name, line) in enumerate(here.groupby("line", sort=False)):
+    lines = _of_role(here, "line")
+    for role, look in (("points", {"markersize": 2.6, "linestyle": "none", "zorder": 2.2}), ("mark", _RING)):
+        for name, own in _of_role(here, role).groupby("line", sort=False):
+            axes.plot(own.x, own.middle, marker="o", color=styles.colour(str(name)), **look)
+    for i, (name, line) in enumerate(lines.groupby("line", sort=False)):
         colour = styles.colour(str(name))
         low_high = (np.clip(side, low, high) for side in (line.low, line.high))
         if (line.low < line.high).any():
@@ -71,6 +80,11 @@ def _panel(axes: Axes, here: pd.DataFrame, styles: Styles) -> None:
         axes.plot(line.x, line.middle, color=colour, linewidth=1.2, label=str(name), zorder=3 + 0.01 * i, **marker)
         if line.bound.notna().any():
             axes.plot(line.x, line.bound, color=colour, linewidth=0.8, linestyle=(0, (4, 2)), zorder=2.5)
+
+
+def _of_role(here: pd.DataFrame, role: str) -> pd.DataFrame:
+    """Rows of a role; without that column, all are of lines."""
+    return here[here.role == role] if "role" in here else here if role == "line" else here.iloc[:0]
 
 
 def _limits(here: pd.DataFrame) -> tuple[float, float]:
@@ -90,7 +104,10 @@ def _limits(here: pd.DataFrame) -> tuple[float, float]:
 
 def _ends(axes: Axes, here: pd.DataFrame) -> dict[str, tuple[float, float]]:
     """Where each line ends, in fractions of the panel."""
-    last = here.sort_values("x", kind="stable").groupby("line", sort=False).last()
+    lines = _of_role(here, "line")
+    # a mark on a line is no end of it; one alone is named as a line is
+    drawn = here[~here.line.isin(lines.line) | here.index.isin(lines.index)]
+    last = drawn.sort_values("x", kind="stable").groupby("line", sort=False).last()
     low, high = axes.get_ylim()
     points = axes.transData.transform(np.column_stack([last.x, np.clip(last.middle, low, high)]))
     return {str(name): (x, y) for name, (x, y) in zip(last.index, axes.transAxes.inverted().transform(points))}

@@ -102,10 +102,9 @@ def plan(data: RunData, summary: Summary) -> list[Planned]:
 
 
 def _gap(data: RunData, summary: Summary) -> list[Planned]:
-    """Of problems whose minimum is known; of all where the experiment asks for this figure by name."""
-    results = summary.repeats
-    known = set(results.problem[results.minimum.notna()])
-    return _curves(data, summary, [p for p in summary.problems if p in known or data.settings.get("figures")], True)
+    """Of problems whose minimum is known: the gap to the least value reached would fall to nothing at its own end."""
+    known = set(summary.repeats.problem[summary.repeats.minimum.notna()])
+    return _curves(data, summary, [problem for problem in summary.problems if problem in known], True)
 
 
 def _loss(data: RunData, summary: Summary) -> list[Planned]:
@@ -118,8 +117,8 @@ def _curves(data: RunData, summary: Summary, shown: Sequence[str], gap: bool) ->
     what = "Training loss"
     if gap:
         what = (
-            f"Relative gap (f - f*) / max(|f*|, {LEAST_SCALE:g}), with f* the known minimum or, where none is known or "
-            f"somebody went below it, the least loss that any solver reached, and at least {LEAST_GAP:g},"
+            f"Relative gap (f - f*) / max(|f*|, {LEAST_SCALE:g}), with f* the known minimum or, where somebody went "
+            f"below it, the least loss that any solver reached, and at least {LEAST_GAP:g},"
         )
     parts = [shown[i : i + _PROBLEMS_A_FIGURE] for i in range(0, len(shown), _PROBLEMS_A_FIGURE)]
     for problems, group in itertools.product(parts, groups_of(data)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.cm import ScalarMappable
@@ -85,27 +87,42 @@ def _norm(values: np.ndarray) -> tuple[Normalize, np.ndarray]:
 
 def draw_kernels(data: pd.DataFrame, width: Width = "text") -> Figure:
     """A panel for each kernel: blue below zero, red above, white at zero; panels with one ``scale`` share colours."""
+    top = {scale: float(np.abs(group.value).max()) or 1.0 for scale, group in data.groupby("scale")}
+    columns = 5 if width == "text" else 3
+    return _pixels(data, width, columns, "RdBu_r", {str(scale): (-limit, limit) for scale, limit in top.items()})
+
+
+def draw_images(data: pd.DataFrame, width: Width = "text") -> Figure:
+    """A panel for each image, from black to white; panels with one ``scale`` share that."""
+    limits = {str(s): (float(g.value.min()), float(g.value.max())) for s, g in data.groupby("scale")}
+    return _pixels(data, width, 3 if width == "text" else 2, "gray", limits)
+
+
+def _pixels(
+    data: pd.DataFrame, width: Width, columns: int, colours: str, limits: Mapping[str, tuple[float, float]]
+) -> Figure:
+    """Panels with a pixel for each ``row`` and ``column``, and between which values each ``scale`` has its colours."""
     panels = list(dict.fromkeys(data.panel))
     shapes = {p: (int(d.row.max()) + 1, int(d.column.max()) + 1) for p, d in data.groupby("panel")}
     bars = 0.5
-    columns = 5 if width == "text" else 3
+    shared = data.scale.nunique() == 1  # then one bar at the end of each row says it all
     grid = Grid.of(
-        width, len(panels), columns, aspect=1.0, gap_x=0.16 + bars, left=0.1, right=bars, above=0.24, below=0.08,
-        gap_y=0.36, widest=1.5,
+        width, len(panels), columns, aspect=1.0, gap_x=0.16 + bars * (not shared), left=0.1, right=bars, above=0.24,
+        below=0.08, gap_y=0.36, widest=1.5,
     )  # fmt: skip
     figure = grid.figure()
-    top = {scale: float(np.abs(group.value).max()) or 1.0 for scale, group in data.groupby("scale")}
-    for name, (axes, _, _) in zip(panels, grid.panels(figure)):
+    for name, (axes, _, column) in zip(panels, grid.panels(figure)):
         here = data[data.panel == name]
         K = np.full(shapes[name], np.nan)
         K[here.row.to_numpy(dtype=int), here.column.to_numpy(dtype=int)] = here.value
-        limit = top[here.scale.iloc[0]]
-        picture = axes.imshow(K, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest", aspect="equal")
+        low, high = limits[str(here.scale.iloc[0])]
+        picture = axes.imshow(K, cmap=colours, vmin=low, vmax=high, interpolation="nearest", aspect="equal")
         axes.set_xticks([])
         axes.set_yticks([])
         axes.spines[:].set_visible(False)
         axes.set_title(name, loc="left", pad=3, fontsize=style.SIZE)
         axes.set_anchor("NW")
         axes.apply_aspect()
-        colour_bar(figure, axes, picture, "", gap=0.05, wide=0.06)
+        if not shared or column == grid.columns - 1 or name == panels[-1]:
+            colour_bar(figure, axes, picture, "", gap=0.05, wide=0.06)
     return figure

@@ -14,13 +14,14 @@ from matplotlib.figure import Figure
 from nmdl_bench.contracts import StoreError
 from nmdl_bench.report import style
 from nmdl_bench.report.bands import draw_bands
-from nmdl_bench.report.maps import draw_kernels, draw_maps
+from nmdl_bench.report.maps import draw_images, draw_kernels, draw_maps
 from nmdl_bench.report.planes import draw_phase, draw_regions, draw_spectra
 from nmdl_bench.report.style import Width
 from nmdl_bench.studies.pictures import Picture, Study
 
 KINDS: dict[str, Callable[[pd.DataFrame, Width], Figure]] = {
     "bands": draw_bands,
+    "images": draw_images,
     "kernels": draw_kernels,
     "maps": draw_maps,
     "phase": draw_phase,

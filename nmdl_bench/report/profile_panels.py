@@ -15,11 +15,17 @@ from nmdl_bench.report.style import Styles, Width
 
 BANDED = 5
 """Most lines of a panel that have their bands drawn: more would hide one another (the CSV has them all)."""
-_COSTS = {"evaluations": "evaluations", "passes": "passes over the data", "time": "time (s)"}
+_COSTS = {
+    "evaluations": "evaluations to target",
+    "passes": "passes over the data to target",
+    "time": "time to target (s)",
+}
 
 
 def draw_profiles(data: pd.DataFrame, styles: Styles, width: Width = "text") -> Figure:
     """Profiles in panels: evaluations, passes, then time on each backend, all times against the best of all backends.
+
+    Where each solver ran on one backend only, their times share a panel.
 
     Parameters
     ----------
@@ -30,6 +36,9 @@ def draw_profiles(data: pd.DataFrame, styles: Styles, width: Width = "text") -> 
     width : str
         ``"text"`` or ``"column"``.
     """
+    timed = data[data.measure == "time"]
+    if timed.backend.nunique() > 1 and timed.groupby("solver").backend.nunique().max() == 1:
+        data = data.assign(backend="")
     panels = list(data[["measure", "backend"]].drop_duplicates().itertuples(index=False, name=None))
     total = style.WIDTHS[width]
     across = min(len(panels), 2 if width == "text" else 1)
@@ -60,7 +69,7 @@ def _x_label(measure: str, data: pd.DataFrame, width: float) -> str:
     if "ratio" in data:
         return f"{measure} to target, relative to the best" if width > 2.0 else "relative to the best"
     simplex = measure == "evaluations" and "per_variable" in data and bool(data.per_variable.any())
-    return "evaluations / (n + 1) to target" if simplex else f"{_COSTS[measure]} to target"
+    return "evaluations / (n + 1) to target" if simplex else _COSTS[measure]
 
 
 def _limits(data: pd.DataFrame) -> tuple[float, float]:

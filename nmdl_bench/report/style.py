@@ -275,7 +275,7 @@ def _linear_labels(low: float, high: float) -> list[float]:
 
 def _log_label(value: float, plain: bool) -> str:
     if plain or value in (1.0, 10.0):
-        return f"{value:,.4g}".replace(",", "\N{THIN SPACE}")
+        return f"{value:,.6g}".replace(",", "\N{THIN SPACE}")
     exponent = math.floor(math.log10(value) + 1e-9)
     multiple = round(value / 10.0**exponent, 6)
     before = "" if multiple == 1 else rf"{multiple:g}{{\cdot}}"

@@ -95,7 +95,10 @@ def table(found: Sequence[Row]) -> str:
 
 
 def markdown(found: Sequence[Row]) -> str:
-    """Rows as a table in GitHub's Markdown, with a column for each structure and for each array library."""
+    """Rows as a table in GitHub's Markdown, with a column for each structure and for each array library.
+
+    A tick is what is needed or provided, and a circle what a solver makes use of where there is any (``accepts``).
+    """
     from typing import get_args
 
     from nmdl_bench.backends import libraries
@@ -108,18 +111,25 @@ def markdown(found: Sequence[Row]) -> str:
         "provides": get_args(Structure),
         "backends": list(libraries()),
     }
-    names = [name for name in found[0] if name in parted or name in _shown(found)]
+    names = [name for name in found[0] if name != "accepts" and (name in parted or name in _shown(found))]
     heads = [part for name in names for part in parted.get(name, [name])]
     marks = [":-:" if name in parted else "---" for name in names for _ in parted.get(name, [name])]
     lines = [heads, marks]
     for row in found:
-        cells = [[_text(row[name])] if name not in parted else _ticks(row[name], parted[name]) for name in names]
+        cells = [
+            _ticks(row[name], parted[name], row.get("accepts", ()) if name == "needs" else ())
+            if name in parted
+            else [_text(row[name])]
+            for name in names
+        ]
         lines.append([cell.replace("|", "\\|") for part in cells for cell in part])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _ticks(has: Sequence[str], columns: Sequence[str]) -> list[str]:
-    return ["\N{CHECK MARK}" if column in has or "*" in has else "" for column in columns]
+def _ticks(has: Sequence[str], columns: Sequence[str], takes: Sequence[str] = ()) -> list[str]:
+    marks = dict.fromkeys(takes, "\N{WHITE CIRCLE}")
+    marks |= {column: "\N{CHECK MARK}" for column in columns if column in has or "*" in has}
+    return [marks.get(column, "") for column in columns]
 
 
 def _shown(found: Sequence[Row]) -> list[str]:

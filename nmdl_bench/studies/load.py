@@ -18,11 +18,15 @@ from nmdl_bench.studies.pictures import Study, Tick, silent
 
 KINDS: dict[str, tuple[str, str]] = {
     "initialisation": ("initialisation", "Initialisation"),
+    "l-curve": ("l_curve", "LCurve"),
+    "least-squares-images": ("least_squares_images", "LeastSquaresImages"),
     "loss-surface": ("loss_surface", "LossSurface"),
     "objective-plane": ("objective_plane", "ObjectivePlane"),
     "orders": ("orders", "Orders"),
     "phase-plane": ("phase_plane", "PhasePlane"),
+    "polynomial-fit": ("polynomial_fit", "PolynomialFit"),
     "random-features": ("random_features", "RandomFeatures"),
+    "semiconvergence": ("semiconvergence", "Semiconvergence"),
     "single-layer": ("single_layer", "SingleLayer"),
     "softmax": ("softmax", "Softmax"),
     "stability": ("stability", "Stability"),

@@ -51,6 +51,8 @@ def band(
     y_label: str,
     log: bool = False,
     bound: float = float("nan"),
+    role: str = "line",
+    log_x: bool = False,
 ) -> pd.DataFrame:
     """Rows of a ``bands`` picture: least, median and greatest over samples at each ``x``.
 
@@ -68,13 +70,17 @@ def band(
         Whether the panel's y axis is logarithmic.
     bound : float
         Drawn as a dashed line of the same colour, where given.
+    role : str
+        ``"line"``, ``"points"`` (dots that no line joins), or ``"mark"`` (rings on the line of that name).
+    log_x : bool
+        Whether the panel's x axis is logarithmic; it also is where x is positive and spans more than a factor of 30.
     """
     values = np.asarray(values, dtype=float).reshape(len(values), -1)
     return pd.DataFrame(
         {
             "panel": panel, "line": line, "x_label": x_label, "y_label": y_label, "log": log,
             "x": np.asarray(x, dtype=float), "low": values.min(axis=1), "middle": np.median(values, axis=1),
-            "high": values.max(axis=1), "bound": bound,
+            "high": values.max(axis=1), "bound": bound, "role": role, "log_x": log_x,
         }
     )  # fmt: skip
 

@@ -18,6 +18,8 @@ from nmdl_bench.solve import solve
 from nmdl_bench.studies.pictures import Picture, Study, Tick, band, joined, silent
 from nmdl_bench.studies.swiss_roll import region_rows
 
+START = 0.5
+"""Where a start without a pass is drawn on the logarithmic axis."""
 Positive = Annotated[int, Meta(ge=1)]
 
 
@@ -93,7 +95,7 @@ def run(settings: SingleLayer, tick: Tick = silent) -> Study:
             )  # fmt: skip
     passes = (
         "A pass is a forward with its gradient, a product with a Hessian or Jacobian, or one of the iteration for the "
-        "classifier's weights, which leaves the hidden layer alone."
+        "classifier's weights, which leaves the hidden layer alone. A start that took none is drawn at one half."
     )
     captions = (
         f"Training objective of a network with {settings.width} hidden features on {settings.train:,} points in five "
@@ -120,7 +122,9 @@ def _curves(label: str, results: list[Result]) -> tuple[pd.DataFrame, pd.DataFra
         scores += [row["accuracy_test"] for row in result.metric_history]
         before = x[-1][-1]
     axis: Any = {"x_label": "passes over the samples"}
-    passes = np.maximum(np.concatenate(x), 1.0)
+    passes = np.maximum(np.concatenate(x), START)
     loss = band("objective", label, passes, np.concatenate(losses), y_label="objective", log=True, **axis)
-    score = band("accuracy on the test part", label, np.maximum(at, 1.0), np.array(scores), y_label="accuracy", **axis)
+    score = band(
+        "accuracy on the test part", label, np.maximum(at, START), np.array(scores), y_label="accuracy", **axis
+    )
     return loss, score

@@ -51,7 +51,10 @@ def _solves(case: Case) -> None:
 def _bad_matrices(case: Case) -> None:
     xp = case.xp
     bad = xp.asarray(np.array([[1.0, np.nan], [np.nan, 2.0]]))
+    infinite = xp.asarray(np.diag([-np.inf, 0.0, 0.0]))
     found = {
+        "svd of infinities": xp.svd(infinite)[1],
+        "eigh of infinities": xp.eigh(infinite)[0],
         "svd of NaN": xp.svd(bad)[1],
         "eigh of NaN": xp.eigh(bad)[0],
         "cholesky of NaN": xp.cholesky(bad),

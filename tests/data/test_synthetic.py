@@ -192,6 +192,24 @@ REFUSED = [
 ]
 
 
+def test_peaks_to_be_regressed_are_uniform_points_with_the_functions_values() -> None:
+    data = load("peaks-regression", n=2000, seed=3, standardise=False)
+    assert [len(part.Y) for part in (data.train, data.validation, data.test)] == [1400, 200, 400]
+    assert (data.features, data.classes, data.train.labels) == (2, 1, None)
+    for part in (data.train, data.validation, data.test):
+        np.testing.assert_array_equal(part.C[:, 0], peaks_function(part.Y[:, 0], part.Y[:, 1]))
+    Y = data.train.Y
+    assert -3 <= Y.min() < -2.99 < 2.99 < Y.max() <= 3
+    np.testing.assert_allclose(Y.mean(axis=0), 0, atol=4 * np.sqrt(3 / 1400))
+    np.testing.assert_allclose(Y.var(axis=0), 3, rtol=0.1)
+    noisy = load("peaks-regression", n=2000, seed=3, standardise=False, noise=0.5)
+    assert np.std(noisy.train.C - data.train.C) == pytest.approx(0.5, rel=0.1)
+    np.testing.assert_array_equal(noisy.test.C, data.test.C)
+    scaled = load("peaks-regression", n=2000, seed=3)
+    np.testing.assert_allclose(scaled.train.Y.std(axis=0), 1)
+    np.testing.assert_array_equal(scaled.train.C, data.train.C)
+
+
 @pytest.mark.parametrize(("name", "options", "message"), REFUSED)
 def test_bad_options_are_refused(name: str, options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):

@@ -13,7 +13,7 @@ from nmdl_bench.backends import get_backend
 from nmdl_bench.backends.base import Backend
 from nmdl_bench.contracts import ConfigurationError
 from nmdl_bench.linalg import REASONS, cgls, gmres, history_of, lsqr, minres, pcg
-from nmdl_bench.testing import numerical_backends
+from nmdl_bench.testing import checked_cupy, numerical_backends
 
 ALL = (*SQUARE, *TALL, *BLOCK)
 XP = get_backend("numpy")
@@ -213,6 +213,18 @@ def test_restarts_go_on_from_the_iterate() -> None:
     assert norms[0] > norms[1] > norms[2]
 
 
+def test_a_preconditioner_speeds_blocks_up() -> None:
+    A = symmetric(40, 10.0) + np.diag(np.geomspace(1, 1e4, 40))
+    B, d = np.random.default_rng(1).standard_normal((40, 3)), (1 / np.diag(A))[:, None]
+    plain, preconditioned = (
+        method("block_cg", XP, A, B, M=M, x0=np.ones((40, 3)), max_iterations=200) for M in (None, lambda R: d * R)
+    )
+    assert preconditioned.k < plain.k
+    for found in (plain, preconditioned):
+        assert found.reason == "solved"
+        np.testing.assert_allclose(A @ found.x, B, atol=1e-8)
+
+
 def test_blocks_need_fewer_iterations_than_single_systems() -> None:
     A, B = symmetric(60, 1e3), np.random.default_rng(1).standard_normal((60, 4))
     block = method("block_cg", XP, A, B, rtol=1e-8, max_iterations=200)
@@ -298,3 +310,16 @@ def test_tolerances_are_data_and_not_text() -> None:
     first, second = (xp.to_numpy(compiled(b, xp.s.const(d), xp.s.const(1e-10))) for d in (0.1, 3.0))
     assert len(traces) == 1
     assert np.linalg.norm(second) < np.linalg.norm(first)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_host_waits_for_the_device_once_an_iteration(name: str) -> None:
+    """To know whether to go on; once more where a restart or an indefinite block is another case."""
+    xp: Any = checked_cupy()
+    A, b = map(xp.asarray, system(name))
+    waits = []
+    for k in (1, 4):
+        xp.cp.reset()
+        method(name, xp, A, b, max_iterations=k, record=True, **OPTIONS.get(name, {}))
+        waits.append(xp.cp.synchronisations)
+    assert (waits[1] - waits[0]) / 3 <= (2 if name in ("gmres", *BLOCK) else 1)

@@ -19,6 +19,7 @@ FOREVER: dict[str, dict[str, Any]] = {
     "cgls": {"rtol": 0.0},
     "minres": {"rtol": 0.0},
     "gmres": {"rtol": 0.0, "restart": 40},
+    "block_lsqr": {"rtol": 0.0},
     "lsqr": {"atol": 0.0, "btol": 0.0, "conlim": 0.0},
     "lsmr": {"atol": 0.0, "btol": 0.0, "conlim": 0.0},
 }
@@ -91,15 +92,17 @@ def test_ten_iterates_with_preconditioner_and_start(name: str) -> None:
         close(ours(name, A, b, k, M=lambda r: d * r, x0=x0), scipys(name, A, b, k, M=np.diag(d), x0=x0))
 
 
-@pytest.mark.parametrize("name", ["lsqr", "lsmr", "cgls"])
+@pytest.mark.parametrize("name", ["lsqr", "lsmr", "cgls", "block_lsqr"])
 def test_preconditioning_from_the_right_is_a_change_of_variables(name: str) -> None:
     A, rng = general(40, 25, 5.0), np.random.default_rng(1)
     b, x0 = rng.standard_normal(40), rng.standard_normal(25)
+    if name == "block_lsqr":
+        b, x0 = rng.standard_normal((40, 2)), rng.standard_normal((25, 2))
     R = np.triu(0.2 * rng.standard_normal((25, 25))) + np.diag(np.linspace(1, 3, 25))
     inverse = np.linalg.inv(R)
-    for k in (1, 4, 9):
+    for k in (1, 4, 8):
         x = ours(name, A, b, k, x0=x0, right=(lambda v: inverse @ v, lambda w: inverse.T @ w))
-        close(x, x0 + inverse @ ours(name, A @ inverse, b - A @ x0, k), 1e-11)
+        close(x, x0 + inverse @ ours(name, A @ inverse, b - A @ x0, k), 1e-8 if b.ndim == 2 else 1e-11)
 
 
 CURVES = ["pcg", "minres", "gmres", "lsqr", "lsmr", "cgls"]
@@ -131,3 +134,16 @@ def test_the_history_holds_the_norms_of_the_iterates(name: str, condition: float
         assert history[k, 0] == pytest.approx(np.linalg.norm(r), rel=1e-5)
         if name not in ("pcg", "gmres") and k + lag < 11:
             assert history[k + lag, 1] == pytest.approx(np.linalg.norm(A.T @ r), rel=1e-2, abs=1e-9 * condition)
+
+
+@pytest.mark.parametrize("name", ["lsqr", "lsmr", "cgls"])
+def test_norms_with_damping(name: str) -> None:
+    A, b, damp = general(50, 30, 100.0), np.random.default_rng(1).standard_normal(50), 3.0
+    found = method(name, XP, A, b, damp=damp, **FOREVER[name], max_iterations=10, record=True)
+    history = history_of(XP, found)
+    for k in range(1, 11):
+        x = ours(name, A, b, k, damp=damp)
+        r = b - A @ x
+        whole = np.hypot(np.linalg.norm(r), damp * np.linalg.norm(x)) if name == "lsmr" else np.linalg.norm(r)
+        assert history[k, 0] == pytest.approx(whole, rel=1e-9)
+        assert history[k, 1] == pytest.approx(np.linalg.norm(A.T @ r - damp**2 * x), rel=1e-6)

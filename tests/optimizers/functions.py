@@ -17,25 +17,27 @@ ValueAndGrad = Callable[[np.ndarray], tuple[float, np.ndarray]]
 class Function:
     """An objective from value and gradient; remembers the value of every forward."""
 
-    def __init__(self, value_and_grad: ValueAndGrad, x0: np.ndarray, hessian: np.ndarray | None = None) -> None:
+    def __init__(
+        self, value_and_grad: ValueAndGrad, x0: np.ndarray, hessian: Callable[[np.ndarray], np.ndarray] | None = None
+    ) -> None:
         self.xp, self.x0, self.arrays, self.static, self.n_samples = XP, x0, (), value_and_grad, 1
-        self._value_and_grad, self._hessian = value_and_grad, hessian
+        self.value_and_grad, self._hessian = value_and_grad, hessian
         self.values: list[float] = []
 
     def with_arrays(self, arrays: Any) -> Function:
         return self
 
-    def forward(self, x: np.ndarray, batch: Any = None) -> tuple[float, np.ndarray]:
-        f, g = self._value_and_grad(x)
+    def forward(self, x: np.ndarray, batch: Any = None) -> tuple[float, Any]:
+        f, g = self.value_and_grad(x)
         self.values.append(float(f))
-        return float(f), g
+        return float(f), (x.copy(), g)
 
-    def grad(self, tape: np.ndarray) -> np.ndarray:
-        return tape.copy()
+    def grad(self, tape: Any) -> np.ndarray:
+        return tape[1].copy()
 
     def hessian(self, tape: Any, v: np.ndarray) -> np.ndarray:
         assert self._hessian is not None
-        return self._hessian @ v
+        return self._hessian(tape[0]) @ v
 
 
 def quadratic(n: int, condition: float, seed: int = 0) -> tuple[Function, np.ndarray]:
@@ -43,12 +45,14 @@ def quadratic(n: int, condition: float, seed: int = 0) -> tuple[Function, np.nda
     Q = np.linalg.qr(np.random.default_rng(seed).standard_normal((n, n)))[0]
     A = Q * np.logspace(0, np.log10(condition), n) @ Q.T
     A = 0.5 * (A + A.T)
-    return Function(lambda x: (0.5 * (x - 1) @ A @ (x - 1), A @ (x - 1)), np.zeros(n), A), A
+    return Function(lambda x: (0.5 * (x - 1) @ A @ (x - 1), A @ (x - 1)), np.zeros(n), lambda x: A), A
 
 
 def rosenbrock(n: int) -> Function:
     """The chained valley from (-1.2, 1, -1.2, ...)."""
-    return Function(lambda x: (optimize.rosen(x), optimize.rosen_der(x)), np.tile([-1.2, 1.0], n // 2))
+    return Function(
+        lambda x: (optimize.rosen(x), optimize.rosen_der(x)), np.tile([-1.2, 1.0], n // 2), optimize.rosen_hess
+    )
 
 
 def powell_singular(n: int) -> Function:

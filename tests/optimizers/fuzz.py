@@ -12,6 +12,7 @@ import contextlib
 import faulthandler
 import signal
 import sys
+import threading
 import time
 import warnings
 from collections import Counter
@@ -34,7 +35,7 @@ from nmdl_bench.solve import solve
 GTOL = 1e-6
 STOP = Stop(max_iterations=40, max_epochs=4, max_evaluations=150, gtol=GTOL)
 LIMIT = 20.0
-"""Seconds of a case on eager libraries; twenty times as many where a step is compiled."""
+"""Seconds of a case, after which an alarm rings; compiled code, which does not hear it, has a multiple of them."""
 JAX_SHAPES = 20
 
 
@@ -151,25 +152,31 @@ def _judge(case: Case, result: Result) -> None:
 
 @contextlib.contextmanager
 def _time_limit(case: Case, eager: bool) -> Iterator[None]:
-    """An alarm where Python is running; where compiled code is, the process ends and says where it was."""
+    """An alarm, which Python hears; where it does not come back from compiled code, the process ends and says where."""
 
     def ring(*_: Any) -> None:
         raise FuzzError(f"endless: more than {LIMIT} s")
 
-    if not eager or not hasattr(signal, "setitimer"):
-        faulthandler.dump_traceback_later(20 * LIMIT, exit=True)
-        try:
-            yield
-        finally:
-            faulthandler.cancel_dump_traceback_later()
-        return
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, LIMIT)
+    def last_words() -> None:
+        print(f"{case} does not return", file=sys.stderr, flush=True)
+
+    hears = eager and hasattr(signal, "setitimer")
+    longest = (5 if hears else 20) * LIMIT
+    watch = threading.Timer(longest - 1.0, last_words)
+    watch.daemon = True
+    watch.start()
+    faulthandler.dump_traceback_later(longest, exit=True)
+    if hears:
+        before = signal.signal(signal.SIGALRM, ring)
+        left, _ = signal.setitimer(signal.ITIMER_REAL, LIMIT)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, before)
+        watch.cancel()
+        faulthandler.cancel_dump_traceback_later()
+        if hears:
+            signal.setitimer(signal.ITIMER_REAL, left)  # what another's alarm had left
+            signal.signal(signal.SIGALRM, before)
 
 
 def run(

@@ -11,7 +11,7 @@ from residuals import Bard, PowellSingular, QuadraticProblem, ResidualProblem, R
 from scipy import optimize
 
 from nmdl_bench.backends import get_backend
-from nmdl_bench.contracts import PROBLEMS, SOLVERS, ConfigurationError, Stop
+from nmdl_bench.contracts import PROBLEMS, SOLVERS, ConfigurationError, Stop, UnknownNameError
 from nmdl_bench.data.batches import batches
 from nmdl_bench.optimizers import GaussNewton, GaussNewtonCG, NewtonCG, SubsampledGaussNewtonCG, SubsampledNewtonCG
 from nmdl_bench.optimizers.curvature import Forcing
@@ -33,20 +33,44 @@ SUBSAMPLED = ("subsampled-newton-cg", "subsampled-gauss-newton-cg")
 
 
 # ------------------------------------------------------------------------------------------------- inner iterations
-def inner(B: np.ndarray, g: np.ndarray, eta: float = 1e-12, max_cg: int = 50) -> tuple[np.ndarray, int]:
-    z, _, j = truncated_cg(XP, lambda v: B @ v, g.copy(), Forcing.start(XP, eta, 1.0, 1.5), max_cg)
+def inner(
+    B: np.ndarray, g: np.ndarray, eta: float = 1e-12, max_cg: int = 50, reorthogonalise: bool = True
+) -> tuple[np.ndarray, int]:
+    forcing = Forcing.start(XP, eta, 1.0, 1.5)
+    z, _, j = truncated_cg(XP, lambda v: B @ v, g.copy(), forcing, max_cg, reorthogonalise)
     return z, j
 
 
+@pytest.mark.parametrize("reorthogonalise", [True, False])
 @pytest.mark.parametrize("eta", [0.5, 1e-3, 1e-10])
-def test_truncated_cg_meets_its_tolerance_with_the_products_that_it_needs(eta: float) -> None:
+def test_truncated_cg_meets_its_tolerance_with_the_products_that_it_needs(eta: float, reorthogonalise: bool) -> None:
     rng = np.random.default_rng(0)
     A = rng.standard_normal((12, 12))
     B, g = A @ A.T + np.eye(12), rng.standard_normal(12)
-    z, j = inner(B, g, eta)
+    z, j = inner(B, g, eta, 50, reorthogonalise)
     assert np.linalg.norm(B @ z + g) <= eta * np.linalg.norm(g) * (1 + 1e-6)
-    before, _ = inner(B, g, 1e-14, j - 1)
+    before, _ = inner(B, g, 1e-14, j - 1, reorthogonalise)
     assert np.linalg.norm(B @ before + g) > eta * np.linalg.norm(g)
+
+
+def test_orthogonal_residuals_save_products_and_hold_back_round_off() -> None:
+    """A spectrum with some large eigenvalues, whose Ritz values come again and again where orthogonality is lost."""
+    rng = np.random.default_rng(3)
+    Q = np.linalg.qr(rng.standard_normal((60, 60)))[0]
+    w = np.concatenate([np.linspace(1e-2, 1, 50), np.logspace(1, 4, 10)])
+    B, g = (Q * w) @ Q.T, Q @ np.ones(60)
+    B = 0.5 * (B + B.T)
+    (kept, fewer), (lost, more) = (inner(B, g, 1e-8, 500, choice) for choice in (True, False))
+    assert fewer <= 60 < more
+    np.testing.assert_allclose(kept, lost, rtol=1e-4, atol=1e-5)
+    nearly = B * (1 + 1e-15 * rng.standard_normal((60, 60)))
+    nearly = 0.5 * (nearly + nearly.T)
+    errors = [
+        np.abs(inner(nearly, g, 1e-8, 40, choice)[0] - inner(B, g, 1e-8, 40, choice)[0]).max()
+        for choice in (True, False)
+    ]
+    assert errors[0] < 1e-9
+    assert errors[0] < 1e-2 * errors[1]
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-120, 1e120])
@@ -103,7 +127,7 @@ def test_the_order_of_convergence_is_the_exponent(exponent: float, least: float)
 def test_numbers_stay_data_through_a_restart() -> None:
     """A search that gives up starts again along -g; the tolerances' constants stay those of the state."""
     search, objective = Armijo(max_trials=1), ResidualProblem(Rosenbrock).bind(XP)
-    made, text = (TruncatedNewton("hessian", 5, eta, 0.9, 1.5) for eta in (0.3, 0.7))
+    made, text = (TruncatedNewton("hessian", 5, True, eta, 0.9, 1.5) for eta in (0.3, 0.7))
     assert made == text
     assert hash(made) == hash(text)
     state, restarts = line_search_init(objective, objective.x0, search, made), 0
@@ -115,6 +139,18 @@ def test_numbers_stay_data_through_a_restart() -> None:
 
 
 # ---------------------------------------------------------------------------------------------------- whole methods
+def test_searches_by_name() -> None:
+    """A strong Wolfe search with a slope that must fall to a tenth makes other steps than backtracking."""
+    armijo, wolfe = (
+        trajectory(NewtonCG(search=search, c2=0.1), ResidualProblem(Rosenbrock), XP, steps=40)
+        for search in ("armijo", "wolfe")
+    )
+    assert not np.array_equal(armijo.counts, wolfe.counts)
+    assert wolfe.f[-1] < 0.2 * wolfe.f[0]
+    with pytest.raises(UnknownNameError, match="did you mean 'armijo'"):
+        GaussNewton(search="armjo")
+
+
 @pytest.mark.parametrize("name", ["newton-cg", "gauss-newton-cg", "gauss-newton"])
 def test_residuals_are_solved(name: str) -> None:
     for functions in (Rosenbrock, PowellSingular, Bard):
@@ -323,6 +359,7 @@ def test_softmax_without_regularisation_has_a_singular_hessian() -> None:
         (lambda: GaussNewtonCG(exponent=1.0), "exponent must lie in"),
         (lambda: NewtonCG(max_cg=0), "max_cg must be at least 1, not 0"),
         (lambda: NewtonCG(c1=0.0), "0 < c1"),
+        (lambda: NewtonCG(search="wolfe", c1=0.9, c2=0.1), "c1 < c2"),
         (lambda: GaussNewton(max_trials=0), "max_trials"),
         (lambda: SubsampledNewtonCG(sample_size=0), "sample_size must be at least 1, not 0"),
     ],

@@ -19,9 +19,9 @@ from scipy.optimize import least_squares
 
 from nmdl_bench.backends import get_backend
 from nmdl_bench.contracts import SOLVERS, ConfigurationError, Stop, UnknownNameError
-from nmdl_bench.optimizers import LevenbergMarquardt, LevenbergMarquardtCG, NewtonGLTR, NewtonTR
+from nmdl_bench.optimizers import GaussNewton, LevenbergMarquardt, LevenbergMarquardtCG, NewtonGLTR, NewtonTR
 from nmdl_bench.optimizers.curvature import Forcing
-from nmdl_bench.optimizers.krylov import damped, lanczos, secular, start, step_of
+from nmdl_bench.optimizers.krylov import Krylov, lanczos, secular, shifted, start, step_of, within
 from nmdl_bench.optimizers.levenberg_marquardt import damped_step
 from nmdl_bench.optimizers.levenberg_marquardt_cg import DampedGaussNewton
 from nmdl_bench.optimizers.steihaug import Path, follow, walk
@@ -58,10 +58,14 @@ def value(B: np.ndarray, g: np.ndarray, p: np.ndarray) -> float:
     return float(g @ p + 0.5 * p @ B @ p)
 
 
+def minimise(krylov: Krylov, radius: float) -> tuple[np.ndarray, float, float]:
+    return step_of(XP, krylov, within(XP, krylov.T, krylov.norm, radius / krylov.unit))
+
+
 def gltr(B: np.ndarray, g: np.ndarray, radius: float, forcing: Forcing = EXACT) -> tuple[Any, np.ndarray, float, float]:
     n = len(g)
     krylov, _ = lanczos(XP, lambda v: B @ v, g, start(XP, n, n, forcing), 0.0, radius)
-    return krylov, *step_of(XP, krylov, secular(XP, krylov.w, krylov.a, radius / krylov.unit))
+    return krylov, *minimise(krylov, radius)
 
 
 def steihaug(B: np.ndarray, g: np.ndarray, radius: float) -> tuple[Path, np.ndarray, float, float]:
@@ -96,7 +100,7 @@ def test_gltr_minimises_within_the_region(name: str, B: np.ndarray, g: np.ndarra
     assert length == pytest.approx(np.linalg.norm(p), rel=1e-12)
     assert length <= radius * (1 + 1e-12)
     for smaller in (radius / 3, radius / 50):
-        p, predicted, length = step_of(XP, krylov, secular(XP, krylov.w, krylov.a, smaller / krylov.unit))
+        p, predicted, length = minimise(krylov, smaller)
         best = value(B, g, dense_minimiser(B, g, smaller))
         # a space that was large enough for the larger radius is for the smaller one
         assert value(B, g, p) == pytest.approx(best, rel=1e-9)
@@ -150,8 +154,7 @@ def test_gltr_stops_where_its_tolerance_is_met_and_no_later() -> None:
     for eta in (0.3, 0.03):
         forcing = Forcing.start(XP, eta, 1.0, 1.5)
         krylov, j = lanczos(XP, lambda v: B @ v, g, start(XP, 60, 60, forcing), 0.0, 0.7)
-        c = secular(XP, krylov.w, krylov.a, 0.7 / krylov.unit)
-        p, *_ = step_of(XP, krylov, c)
+        p, *_ = minimise(krylov, 0.7)
         lam = -float(p @ (B @ p + g)) / float(p @ p)
         assert np.linalg.norm(B @ p + lam * p + g) <= eta * np.linalg.norm(g) * (1 + 1e-6)
         assert 2 < j < 40
@@ -165,7 +168,7 @@ def test_a_damped_step_solves_the_shifted_system_for_every_shift() -> None:
     krylov, j = lanczos(XP, lambda v: G @ v, g, start(XP, 7, 7, EXACT), 0.1)
     assert j <= 5  # G has rank 4
     for lam in (0.1, 10.0, 1e3):
-        p, predicted, _ = step_of(XP, krylov, damped(XP, krylov.w, krylov.a, lam))
+        p, predicted, _ = step_of(XP, krylov, shifted(XP, krylov.T, krylov.norm, lam))
         np.testing.assert_allclose(p, -np.linalg.solve(G + lam * np.eye(7), g), rtol=1e-8, atol=1e-12)
         assert predicted == pytest.approx(-value(G, g, p), rel=1e-9)
 
@@ -362,6 +365,23 @@ def test_fewer_residuals_than_unknowns() -> None:
     for name in ("levenberg-marquardt", "levenberg-marquardt-cg", "gauss-newton"):
         result = solve(ResidualProblem(Underdetermined), SOLVERS.make(name), XP, Stop(gtol=1e-12))
         assert (result.status, result.loss < 1e-20) == ("converged", True), name
+
+
+def test_dense_steps_are_traced_once_for_all_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What needs residuals; other methods' traces are counted with the listed problems."""
+    problem, stop, traces = ResidualProblem(Rosenbrock), Stop(max_iterations=3), 0
+    for kind, numbers in ((LevenbergMarquardt, {"factor": 0.1, "accept": 0.2}), (GaussNewton, {"c1": 0.45})):
+        step, traces = kind.step, 0
+
+        def counted(*args: Any, step: Any = step) -> Any:
+            nonlocal traces
+            traces += 1
+            return step(*args)
+
+        monkeypatch.setattr(kind, "step", counted)
+        plain, other = (solve(problem, kind(**some), get_backend("jax"), stop) for some in ({}, numbers))
+        assert traces == 1
+        assert plain.loss != other.loss
 
 
 # ----------------------------------------------------------------------------------------------------------- options

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_problems import ALPHA, CALLS, Small, boxed, rosenbrock, suited
+from small_problems import ALPHA, CALLS, Small, boxed, convex, rosenbrock, suited
 
 from nmdl_bench.backends import get_backend
 from nmdl_bench.catalogue import PROBLEMS, SOLVERS
@@ -165,6 +165,22 @@ def test_bounds_hold(peer: str) -> None:
     assert result.status == "converged", result.reason
     np.testing.assert_allclose(result.x, [0.5, 0.25], atol=1e-4)
     assert np.all(result.x <= 0.5)
+
+
+def test_an_interior_point_method_may_leave_the_bounds_on_its_way() -> None:
+    problem = PROBLEMS.make("bounded-logistic-digits", n=60)
+    result = attempt("scipy-trust-constr", problem, Stop(max_iterations=20))
+    assert result.status in ("max_iterations", "converged"), result.reason
+    assert np.all(np.isfinite(column(result, "loss")))
+    assert result.loss < column(result, "loss")[0]
+
+
+def test_a_simplex_may_take_long_to_find_a_better_vertex() -> None:
+    result = attempt("scipy-nelder-mead", logistic(), Stop(max_iterations=1000, gtol=1e-3))
+    assert result.status in ("max_iterations", "converged"), result.reason
+    # of a simplex that has shrunk to a point no more comes, and here no point's gradient is exactly zero
+    result = attempt("scipy-nelder-mead", convex(), Stop(max_iterations=10**5, gtol=0.0))
+    assert result.status == "stalled", result.reason
 
 
 @cases([name for name in PEERS if "linear" in SOLVERS[name].needs])

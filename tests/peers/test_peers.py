@@ -13,7 +13,7 @@ from nmdl_bench.solve import solve
 SMALL = {"n": 140, "n_validation": 20, "n_test": 20, "width": 3, "depth": 2}  # shallow: compiled quickly
 QUASI_NEWTON = [
     ("scipy-lbfgsb", "numpy"), ("scipy-lbfgsb", "torch"), ("scipy-lbfgsb", "jax"), ("torch-lbfgs", "torch"),
-    ("optax-lbfgs", "jax"), ("jaxopt-lbfgs", "jax"),
+    ("optax-lbfgs", "jax"),
 ]  # fmt: skip
 PEERS = [*QUASI_NEWTON, ("torch-sgd", "torch"), ("torch-adam", "torch"), ("optax-sgd", "jax"), ("optax-adam", "jax")]
 BATCHED = [e.name for e in SOLVERS if e.kind == "peer" and "batch_size" in (SOLVERS.options(e.name) or ())]

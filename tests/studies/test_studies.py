@@ -13,7 +13,18 @@ from nmdl_bench.networks.architectures import evolution
 from nmdl_bench.networks.layers import Dense
 from nmdl_bench.networks.network import Network
 from nmdl_bench.problems.learning import LearningProblem
-from nmdl_bench.studies import initialisation, objective_plane, orders, phase_plane, stability, swiss_roll
+from nmdl_bench.studies import (
+    initialisation,
+    loss_surface,
+    objective_plane,
+    orders,
+    phase_plane,
+    random_features,
+    single_layer,
+    softmax,
+    stability,
+    swiss_roll,
+)
 from nmdl_bench.studies.load import KINDS, load
 from nmdl_bench.studies.pictures import Study, band
 from nmdl_bench.studies.training import Pad, multilevel
@@ -31,7 +42,7 @@ def write(folder, text):
 # ------------------------------------------------------------------------------------------------------------ files
 def test_the_course_has_a_file_for_every_kind():
     files = [load(path) for path in COURSE]
-    assert sorted(file.kind for file in files) == sorted(KINDS)
+    assert {file.kind for file in files} == set(KINDS)
     assert all(path.stem == file.name for path, file in zip(COURSE, files))
     assert all(file.title != file.name for file in files)
 
@@ -154,6 +165,80 @@ def test_swiss_roll_through_two_levels():
     assert curve.middle.iloc[15] == pytest.approx(study.facts[0]["objective"])
     with pytest.raises(ConfigurationError, match="width must be at least the 2 features"):
         swiss_roll.run(swiss_roll.SwissRoll(designs, width=1))
+
+
+def test_loss_surfaces_by_hand_and_at_the_truth():
+    settings = loss_surface.LossSurface(samples=200, points=17, flipped=0.1)
+    study = loss_surface.run(settings)
+    data = only(study, "surfaces")
+    assert list(dict.fromkeys(data.panel)) == [
+        "Frobenius, clean labels", "cross-entropy, clean labels", "Frobenius, noisy labels",
+        "cross-entropy, noisy labels",
+    ]  # fmt: skip
+    Y = np.random.Generator(np.random.Philox(0)).standard_normal((200, 2))
+    S = Y @ [3.0, 2.0] + 1
+    c = np.sign(S)
+    found = data[(data.x == 3) & (data.y == 2)].set_index("panel").value
+    assert found["Frobenius, clean labels"] == pytest.approx(0.5 * np.mean((S - c) ** 2))
+    assert found["cross-entropy, clean labels"] == pytest.approx(np.mean(np.log1p(np.exp(-c * S))))
+    # without wrong labels cross-entropy falls as the truth grows, and 10 % of them end that
+    clean, noisy = (data[(data.panel == f"cross-entropy, {case} labels")] for case in ("clean", "noisy"))
+    along = [frame[(frame.x == 6) & (frame.y == 4)].value.iloc[0] for frame in (clean, noisy)]
+    at_truth = [frame[(frame.x == 3) & (frame.y == 2)].value.iloc[0] for frame in (clean, noisy)]
+    assert along[0] < at_truth[0]
+    assert along[1] > at_truth[1]
+
+
+def test_softmax_is_linear_where_features_are_and_bends_where_they_are_random():
+    settings = softmax.Softmax(
+        "ellipses", {"n": 400, "n_validation": 0, "n_test": 100}, width=60, solver="newton-cg", iterations=30
+    )
+    study = softmax.run(settings)
+    linear, random = study.facts
+    assert linear["status"] == random["status"] == "converged"
+    assert (linear["weights"], random["weights"]) == (6, 122)
+    assert linear["test"] < 0.7 < 0.9 < random["test"]
+    regions = only(study, "regions")
+    for row, (_, panel) in zip(study.facts, regions.groupby("panel", sort=False)):
+        assert panel[panel.role == "test"].right.mean() == pytest.approx(row["test"])
+        assert panel[panel.role == "train"].right.mean() == pytest.approx(row["train"])
+    with pytest.raises(UnknownNameError, match="did you mean 'random'"):
+        softmax.run(softmax.Softmax("ellipses", {"n": 50}, maps=("randm",)))
+
+
+def test_random_features_fit_peaks_and_their_singular_values_fall():
+    study = random_features.run(random_features.RandomFeatures(width=80, samples=300, points=15))
+    spectra, maps, errors = (only(study, name) for name in ("singular-values", "maps", "errors"))
+    s = spectra[spectra.line == "tanh"].middle.to_numpy()
+    assert np.all(np.diff(s) <= 0)
+    assert len(s) == 81
+    assert spectra[spectra.line == "sin"].middle.iloc[-1] < s[-1]
+    truth = maps[maps.panel == "peaks"].value.to_numpy()
+    for row in study.facts:
+        fit, error = (frame[frame.panel == row["activation"]].value.to_numpy() for frame in (maps, errors))
+        assert fit - truth == pytest.approx(error, abs=1e-12)
+        assert np.sqrt(np.mean(error**2)) == pytest.approx(row["root mean square on the map"])
+    assert study.facts[1]["root mean square on the samples"] < 0.3
+
+
+def test_single_layer_goes_through_its_phases():
+    phases = (
+        single_layer.Phase("varpro", {"method": "steepest-descent"}, iterations=2),
+        single_layer.Phase("varpro", iterations=3),
+    )
+    runs = (
+        single_layer.Run("VarPro", "tanh", phases, alpha=1e-3, alpha_w=1e-2),
+        single_layer.Run("L-BFGS", "sin", (single_layer.Phase("lbfgs", iterations=5),)),
+    )
+    study = single_layer.run(single_layer.SingleLayer(runs, width=5, train=60, test=40))
+    assert [row["iterations"] for row in study.facts] == [2, 3, 5]
+    assert study.facts[1]["objective"] < study.facts[0]["objective"]
+    curve = only(study, "training")
+    mine = curve[(curve.panel == "objective") & (curve.line == "VarPro")]
+    assert mine.middle.iloc[-1] == pytest.approx(study.facts[1]["objective"])
+    assert mine.x.iloc[-1] == pytest.approx(study.facts[0]["passes"] + study.facts[1]["passes"])
+    problem, results = single_layer.train(single_layer.SingleLayer(runs, width=5, train=60, test=40), runs[0])
+    assert np.array_equal(problem.start, results[0].x)
 
 
 # --------------------------------------------------------------------------------------------------------- training

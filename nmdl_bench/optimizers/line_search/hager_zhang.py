@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nmdl_bench.contracts import Scalar
+from nmdl_bench.contracts import ConfigurationError, Scalar
 from nmdl_bench.optimizers.line_search.base import Search, accept, begin, check_constants, proceed
 
 if TYPE_CHECKING:
@@ -68,11 +68,13 @@ class HagerZhang:
 
     def __post_init__(self) -> None:
         check_constants(self.c1, self.c2, self.max_trials)
+        if self.c1 >= 0.5:
+            raise ConfigurationError(f"the search of Hager and Zhang needs c1 < 1/2, not {self.c1!r}")
 
     def start(self, xp: Backend, t: Scalar, f0: Scalar, df0: Scalar, old: Search | None = None) -> Search:
         s, size, zero, no = xp.s, xp.s.abs(f0), xp.s.const(0.0), xp.s.int(0) > 0
         if old is None:
-            C, Q, approximate = size, s.const(1.0), f0 != f0
+            C, Q, approximate = size, s.const(1.0), no
         else:
             Q = 1.0 + DELTA * old.memory.Q
             C = old.memory.C + s.div(size - old.memory.C, Q)

@@ -1,4 +1,7 @@
-"""JAXopt: smooth minimisers, proximal and projected gradients, least squares."""
+"""JAXopt: smooth minimisers, proximal and projected gradients, least squares.
+
+Its last release, 0.8.5, runs with the present JAX and says on import that it is no longer maintained.
+"""
 
 from __future__ import annotations
 

@@ -58,7 +58,8 @@ class JaxoptGaussNewton:
     """``jaxopt.GaussNewton``: whole steps, by CG on the normal equations.
 
     Each step evaluates residual and Jacobian once, where it starts; products with the Jacobian are not counted, since
-    it is a matrix here. It knows nothing of the point that it ends at: the harness evaluates there between chunks.
+    it is a matrix here, and what JAXopt evaluates again for each of them the compiler can take out of CG's loop. It
+    knows nothing of the point that it ends at: the harness evaluates there between chunks.
 
     Parameters
     ----------

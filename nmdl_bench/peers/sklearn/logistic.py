@@ -94,7 +94,7 @@ def _data(objective: Any) -> tuple[np.ndarray, np.ndarray, int]:
     known = np.eye(k)[labels] if k > 1 else labels[:, None]
     if not np.array_equal(C, known) or len(np.unique(labels)) < max(k, 2):
         raise ConfigurationError(
-            "scikit-learn's LogisticRegression takes labels with samples of each class; take another solver or more data"
+            "scikit-learn's LogisticRegression takes labels, and some of every class; take more data or another solver"
         )
     return np.column_stack([Y, np.ones(len(Y))]), labels, k
 

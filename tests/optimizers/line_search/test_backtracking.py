@@ -89,6 +89,7 @@ def test_without_a_search_every_step_is_taken() -> None:
         (lambda: Grippo(M=0), "M, the number of past values, must be at least 1, not 0"),
         (lambda: ZhangHager(eta=1.5), r"eta must lie in \[0, 1\], not 1.5"),
         (lambda: HagerZhang(c2=1.5), "c2"),
+        (lambda: HagerZhang(c1=0.6), "c1 < 1/2, not 0.6"),
     ],
 )
 def test_constants_that_cannot_work(make: Any, message: str) -> None:
