@@ -66,7 +66,7 @@ class TestProblem(ResidualProblem):
         self.m = size[1]
 
     def metrics(self, xp: Backend, x: Array) -> dict[str, float]:
-        """``gap``, ``F - F*`` for ``F = sum r_i^2`` in double precision, and ``attained``, 1 where it is small enough."""
+        """``gap``, ``F - F*`` for ``F = sum r_i^2`` in double precision, and ``attained``, 1 where that is small."""
         if not self.known:
             return {}
         F, least = sum_of_squares(self.function, xp.to_numpy(x), self.m), self.known[0].F
