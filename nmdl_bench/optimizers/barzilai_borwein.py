@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from nmdl_bench.contracts import SOLVERS, Array, Objective
 from nmdl_bench.errors import unknown
-from nmdl_bench.optimizers.descent import DescentState, LineSearch, Step, Turn, line_search_init, line_search_step
+from nmdl_bench.optimizers.descent import LineSearch, LineSearchMethod, Step, Turn
 from nmdl_bench.optimizers.line_search import Grippo, ZhangHager
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class SpectralStep:
 
 @SOLVERS.register("barzilai-borwein", "Barzilai-Borwein steps with a non-monotone line search", kind="ours")
 @dataclass(frozen=True)
-class BarzilaiBorwein:
+class BarzilaiBorwein(LineSearchMethod):
     """Gradient steps of spectral length (Barzilai and Borwein 1988), globalised as by Raydan (1997).
 
     Parameters
@@ -81,15 +81,12 @@ class BarzilaiBorwein:
     c1: float = 1e-4
     max_trials: int = 40
 
-    batch_size: ClassVar[None] = None
-    takes_batches: ClassVar[bool] = False
-
     def __post_init__(self) -> None:
         if self.rule not in RULES:
             raise unknown("rule", self.rule, RULES)
         if self.search not in SEARCHES:
             raise unknown("line search", self.search, SEARCHES)
-        _ = self._search
+        super().__post_init__()
 
     @cached_property
     def _search(self) -> LineSearch:
@@ -97,8 +94,6 @@ class BarzilaiBorwein:
             return Grippo(self.c1, max_trials=self.max_trials)
         return ZhangHager(self.c1, max_trials=self.max_trials)
 
-    def init(self, objective: Objective, x: Array, batch: Array | None = None) -> DescentState:
-        return line_search_init(objective, x, self._search, SpectralStep(self.rule))
-
-    def step(self, objective: Objective, state: DescentState, batch: Array | None = None) -> DescentState:
-        return line_search_step(objective, state, self._search, SpectralStep(self.rule))
+    @cached_property
+    def _direction(self) -> SpectralStep:
+        return SpectralStep(self.rule)

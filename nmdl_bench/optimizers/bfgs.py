@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Objective, Scalar
 from nmdl_bench.errors import unknown
-from nmdl_bench.optimizers.descent import DescentState, LineSearch, Step, Turn, line_search_init, line_search_step
+from nmdl_bench.optimizers.descent import DescentState, LineSearch, LineSearchMethod, Step, Turn
 from nmdl_bench.optimizers.line_search import wolfe_search
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class DenseInverse:
 
 @SOLVERS.register("bfgs", "BFGS with a dense inverse and a Wolfe line search", kind="ours")
 @dataclass(frozen=True)
-class BFGS:
+class BFGS(LineSearchMethod):
     """BFGS with a dense inverse matrix of n^2 numbers (Nocedal and Wright 2006, algorithm 6.1).
 
     Parameters
@@ -99,23 +99,21 @@ class BFGS:
     max_trials: int = 25
     search: str = "more-thuente"
 
-    batch_size: ClassVar[None] = None
-    takes_batches: ClassVar[bool] = False
-
     def __post_init__(self) -> None:
         if self.scaling not in SCALINGS:
             raise unknown("scaling", self.scaling, SCALINGS)
-        _ = self._search
+        super().__post_init__()
 
     @cached_property
     def _search(self) -> LineSearch:
         return wolfe_search(self.search, self.c1, self.c2, self.max_trials)
 
+    @cached_property
+    def _direction(self) -> DenseInverse:
+        return DenseInverse(self.scaling)
+
     def init(self, objective: Objective, x: Array, batch: Array | None = None) -> DescentState:
         n = x.shape[0]
         if n > LARGEST:
             raise ConfigurationError(f"bfgs keeps a matrix of n^2 numbers, too many for n = {n} parameters; use lbfgs")
-        return line_search_init(objective, x, self._search, DenseInverse(self.scaling))
-
-    def step(self, objective: Objective, state: DescentState, batch: Array | None = None) -> DescentState:
-        return line_search_step(objective, state, self._search, DenseInverse(self.scaling))
+        return super().init(objective, x, batch)

@@ -80,6 +80,24 @@ class LineSearch(Protocol):
     def high(self, xp: Backend, search: Search, f_t: Scalar) -> Search: ...
 
 
+class LineSearchMethod:
+    """An optimizer that is a direction with a line search: a frozen dataclass of their options has both."""
+
+    batch_size: ClassVar[None] = None
+    takes_batches: ClassVar[bool] = False
+    _search: Any
+    _direction: Any
+
+    def __post_init__(self) -> None:
+        _ = self._search, self._direction  # says now what cannot work
+
+    def init(self, objective: Objective, x: Array, batch: Array | None = None) -> DescentState:
+        return line_search_init(objective, x, self._search, self._direction)
+
+    def step(self, objective: Objective, state: DescentState, batch: Array | None = None) -> DescentState:
+        return line_search_step(objective, state, self._search, self._direction)
+
+
 def first_trial(xp: Backend, g: Array) -> Scalar:
     """A step of length at most one along ``-g``: ``min(1, 1 / |g|)``."""
     return xp.s.minimum(xp.s.const(1.0), xp.s.div(xp.s.const(1.0), xp.s.sqrt(xp.dot(g, g))))

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nmdl_bench.contracts import SOLVERS, Array, Objective, Structure
-from nmdl_bench.optimizers.descent import DescentState, LineSearch, Step, Turn, line_search_init, line_search_step
+from nmdl_bench.optimizers.descent import LineSearch, LineSearchMethod, Step, Turn
 from nmdl_bench.optimizers.levenberg_marquardt import residual_and_jacobian
 from nmdl_bench.optimizers.newton_cg import newton_search
 
@@ -41,7 +41,7 @@ class LeastSquaresStep:
 
 @SOLVERS.register("gauss-newton", "Gauss-Newton for dense residuals, with a line search", kind="ours")
 @dataclass(frozen=True)
-class GaussNewton:
+class GaussNewton(LineSearchMethod):
     """``x_{k+1} = x_k - t_k J^+ r`` with ``t_k`` by a line search from 1 (Nocedal and Wright 2006, section 10.3).
 
     Where J lacks rank, the step is the shortest of those that minimise the linearised residual. A Jacobian counts as n
@@ -58,19 +58,12 @@ class GaussNewton:
     c2: float = 0.9
     max_trials: int = 40
 
-    batch_size: ClassVar[None] = None
-    takes_batches: ClassVar[bool] = False
     needs: ClassVar[tuple[Structure, ...]] = ("residual",)
-
-    def __post_init__(self) -> None:
-        _ = self._search
 
     @cached_property
     def _search(self) -> LineSearch:
         return newton_search(self.search, self.c1, self.c2, self.max_trials)
 
-    def init(self, objective: Objective, x: Array, batch: Array | None = None) -> DescentState:
-        return line_search_init(objective, x, self._search, LeastSquaresStep())
-
-    def step(self, objective: Objective, state: DescentState, batch: Array | None = None) -> DescentState:
-        return line_search_step(objective, state, self._search, LeastSquaresStep())
+    @cached_property
+    def _direction(self) -> LeastSquaresStep:
+        return LeastSquaresStep()

@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Objective, Scalar
-from nmdl_bench.optimizers.descent import DescentState, LineSearch, Step, Turn, line_search_init, line_search_step
+from nmdl_bench.optimizers.descent import LineSearch, LineSearchMethod, Step, Turn
 from nmdl_bench.optimizers.line_search import wolfe_search
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class CompactInverse:
 
 @SOLVERS.register("lbfgs", "L-BFGS in compact form with a strong Wolfe line search", kind="ours")
 @dataclass(frozen=True)
-class LBFGS:
+class LBFGS(LineSearchMethod):
     """Limited-memory BFGS (Nocedal 1980; Byrd, Nocedal and Schnabel 1994) with a strong Wolfe search.
 
     Parameters
@@ -108,20 +108,15 @@ class LBFGS:
     max_trials: int = 25
     search: str = "wolfe"
 
-    batch_size: ClassVar[None] = None
-    takes_batches: ClassVar[bool] = False
-
     def __post_init__(self) -> None:
         if self.memory < 1:
             raise ConfigurationError(f"memory must be at least 1, not {self.memory!r}")
-        _ = self._search
+        super().__post_init__()
 
     @cached_property
     def _search(self) -> LineSearch:
         return wolfe_search(self.search, self.c1, self.c2, self.max_trials)
 
-    def init(self, objective: Objective, x: Array, batch: Array | None = None) -> DescentState:
-        return line_search_init(objective, x, self._search, CompactInverse(self.memory))
-
-    def step(self, objective: Objective, state: DescentState, batch: Array | None = None) -> DescentState:
-        return line_search_step(objective, state, self._search, CompactInverse(self.memory))
+    @cached_property
+    def _direction(self) -> CompactInverse:
+        return CompactInverse(self.memory)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from nmdl_bench.contracts import SOLVERS, Array, Objective, Scalar, Structure, unknown
 from nmdl_bench.optimizers.curvature import Forcing, check_forcing, check_max_cg, counted, products, unit_of
-from nmdl_bench.optimizers.descent import DescentState, LineSearch, Step, Turn, line_search_init, line_search_step
+from nmdl_bench.optimizers.descent import LineSearch, LineSearchMethod, Step, Turn
 from nmdl_bench.optimizers.line_search import Armijo, StrongWolfe
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class TruncatedNewton:
 
 
 @dataclass(frozen=True)
-class _TruncatedNewtonMethod:
+class _TruncatedNewtonMethod(LineSearchMethod):
     eta_max: float = 0.3
     gamma: float = 0.9
     exponent: float = 1.25
@@ -155,14 +155,12 @@ class _TruncatedNewtonMethod:
     c2: float = 0.9
     max_trials: int = 40
 
-    batch_size: ClassVar[None] = None
-    takes_batches: ClassVar[bool] = False
     matrix: ClassVar[str] = "hessian"
 
     def __post_init__(self) -> None:
         check_forcing(self.eta_max, self.gamma, self.exponent)
         check_max_cg(self.max_cg)
-        _ = self._search
+        super().__post_init__()
 
     @cached_property
     def _search(self) -> LineSearch:
@@ -171,12 +169,6 @@ class _TruncatedNewtonMethod:
     @cached_property
     def _direction(self) -> TruncatedNewton:
         return TruncatedNewton(self.matrix, self.max_cg, self.reorthogonalise, self.eta_max, self.gamma, self.exponent)
-
-    def init(self, objective: Objective, x: Array, batch: Array | None = None) -> DescentState:
-        return line_search_init(objective, x, self._search, self._direction)
-
-    def step(self, objective: Objective, state: DescentState, batch: Array | None = None) -> DescentState:
-        return line_search_step(objective, state, self._search, self._direction)
 
 
 @SOLVERS.register("newton-cg", "Newton with inexact directions by CG and a line search", kind="ours")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from nmdl_bench.contracts import SOLVERS, Array, Objective, Scalar
 from nmdl_bench.errors import unknown
-from nmdl_bench.optimizers.descent import DescentState, LineSearch, Step, Turn, line_search_init, line_search_step
+from nmdl_bench.optimizers.descent import LineSearch, LineSearchMethod, Step, Turn
 from nmdl_bench.optimizers.line_search import wolfe_search
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Conjugate:
 
 @SOLVERS.register("nonlinear-cg", "nonlinear conjugate gradients with a Wolfe line search", kind="ours")
 @dataclass(frozen=True)
-class NonlinearCG:
+class NonlinearCG(LineSearchMethod):
     """Nonlinear conjugate gradients (Nocedal and Wright 2006, section 5.2; Hager and Zhang 2006).
 
     Parameters
@@ -117,20 +117,15 @@ class NonlinearCG:
     max_trials: int = 25
     search: str = "more-thuente"
 
-    batch_size: ClassVar[None] = None
-    takes_batches: ClassVar[bool] = False
-
     def __post_init__(self) -> None:
         if self.beta not in BETAS:
             raise unknown("beta", self.beta, BETAS)
-        _ = self._search
+        super().__post_init__()
 
     @cached_property
     def _search(self) -> LineSearch:
         return wolfe_search(self.search, self.c1, self.c2, self.max_trials)
 
-    def init(self, objective: Objective, x: Array, batch: Array | None = None) -> DescentState:
-        return line_search_init(objective, x, self._search, Conjugate(self.beta))
-
-    def step(self, objective: Objective, state: DescentState, batch: Array | None = None) -> DescentState:
-        return line_search_step(objective, state, self._search, Conjugate(self.beta))
+    @cached_property
+    def _direction(self) -> Conjugate:
+        return Conjugate(self.beta)

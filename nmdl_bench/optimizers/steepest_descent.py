@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nmdl_bench.contracts import SOLVERS, Array, Objective
-from nmdl_bench.optimizers.descent import DescentState, Step, Turn, line_search_init, line_search_step
+from nmdl_bench.optimizers.descent import LineSearchMethod, Step, Turn
 from nmdl_bench.optimizers.line_search import Armijo
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Gradient:
 
 @SOLVERS.register("steepest-descent", "steepest descent with Armijo backtracking", kind="ours")
 @dataclass(frozen=True)
-class SteepestDescent:
+class SteepestDescent(LineSearchMethod):
     """``x_{k+1} = x_k - t_k g_k`` with ``t_k`` by Armijo's rule (Nocedal and Wright 2006, section 3.1).
 
     Parameters
@@ -53,18 +53,10 @@ class SteepestDescent:
     max_trials: int = 40
     interpolation: str = "quadratic"
 
-    batch_size: ClassVar[None] = None
-    takes_batches: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        _ = self._search
-
     @cached_property
     def _search(self) -> Armijo:
         return Armijo(self.c1, self.max_trials, self.interpolation)
 
-    def init(self, objective: Objective, x: Array, batch: Array | None = None) -> DescentState:
-        return line_search_init(objective, x, self._search, Gradient())
-
-    def step(self, objective: Objective, state: DescentState, batch: Array | None = None) -> DescentState:
-        return line_search_step(objective, state, self._search, Gradient())
+    @cached_property
+    def _direction(self) -> Gradient:
+        return Gradient()
