@@ -107,7 +107,7 @@ def solve(xp: Backend, Z: Array, alpha: float, found: Eliminated, M: Array) -> A
 
 # ------------------------------------------------------------------------------------------------------ least squares
 def _by_spectrum(xp: Backend, loss: Loss, Z: Array, C: Array, alpha: float) -> Eliminated:
-    """``W = V diag(phi) U^T C`` (Hansen 1998, section 4.2)."""
+    """``W = V diag(phi) U^T C``, with Tikhonov's filter (Hansen 1998)."""
     n, p = Z.shape
     U, s, Vt = xp.svd(Z)
     r = s.shape[0]
@@ -152,7 +152,7 @@ def _by_newton(xp: Backend, loss: Loss, Z: Array, C: Array, alpha: float, W: Arr
     The last step starts within the tolerance, and is not judged. It makes ``W`` exact to rounding errors, so that
     ``W(theta)`` hardly depends on where the iteration started, nor differs between libraries. Where the decrease that
     is asked for is small against ``f``, whose rounding errors may hide it, the slope decides: the trial's may be half
-    the start's in modulus (Hager and Zhang 2005, eq. 4.1, with delta = 1/4).
+    the start's in modulus (Hager and Zhang 2005, approximate Wolfe condition, delta = 1/4).
 
     The matrix is factorised after ``eps tr(H_WW)`` is added to its diagonal: with little regularisation it is singular
     to working precision, since the softmax does not see a number that is added to all outputs of a sample.

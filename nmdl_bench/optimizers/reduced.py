@@ -36,10 +36,10 @@ class Reduced:
 
     For least squares, ``F = 1/2 |r|^2`` with the variable projection functional ``r = (I - Phi Phi^+) c`` of Golub and
     Pereyra (1973), up to its sign, for ``Phi = [Z / sqrt(n); sqrt(alpha) I]`` and ``c = [C / sqrt(n); 0]`` (O'Leary and
-    Rust 2013); its Jacobian is theirs (eq. 4.4 there) or, without the second part of ``dW``, Kaufman's (1975). The
-    latter leaves out what is of the size of the residual; both give the same gradient. For other losses the same
-    products are the Gauss-Newton matrix's; with Kaufman's, it is the Schur complement of that of ``f`` (Newman,
-    Ruthotto, Hart and van Bloemen Waanders 2021, section 3).
+    Rust 2013); its Jacobian is theirs or, without the second part of ``dW``, Kaufman's (1975). The latter leaves out
+    what is of the size of the residual; both give the same gradient. For other losses the same products are the
+    Gauss-Newton matrix's; with Kaufman's, it is the Schur complement of that of ``f`` (Newman, Ruthotto, Hart and van
+    Bloemen Waanders 2021).
 
     Parameters
     ----------

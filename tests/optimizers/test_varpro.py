@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import nan
 from typing import Any
 
@@ -13,10 +13,19 @@ import pytest
 from nmdl_bench.backends import get_backend
 from nmdl_bench.catalogue import PROBLEMS, SOLVERS
 from nmdl_bench.contracts import HISTORY_COLUMNS, ConfigurationError, Result, Stop, UnknownNameError
+from nmdl_bench.networks.losses import get_loss
+from nmdl_bench.optimizers.reduced import Reduced
 from nmdl_bench.optimizers.varpro import METHODS, VarPro
 from nmdl_bench.problems.learning import LearningProblem
 from nmdl_bench.solve import solve
-from nmdl_bench.testing import check_bad_data, check_optimizer, check_zero_gradient, numerical_backends, standins
+from nmdl_bench.testing import (
+    check_bad_data,
+    check_objective,
+    check_optimizer,
+    check_zero_gradient,
+    numerical_backends,
+    standins,
+)
 
 XP = get_backend("numpy")
 EAGER = [XP, get_backend("torch"), *standins()]
@@ -98,6 +107,75 @@ def test_newtons_passes_are_counted_for_rejected_trials_too(monkeypatch: pytest.
     assert rejected > 0
     assert np.all(np.diff(products) >= 3)  # each trial solves for its own last layer
     assert state.counts.passes == state.counts.forward + state.counts.hessian
+
+
+# ------------------------------------------------------------------------------------------------------- no network
+@dataclass(frozen=True)
+class Exponentials:
+    """``c(t) = sum_j w_j exp(-theta_j t)``: what a user writes to have rates fitted and amplitudes eliminated."""
+
+    xp: Any
+    arrays: Any
+    x0: Any
+    n_samples: int = 40
+    static: Any = "exponentials"
+    split: int = 2
+    shape: tuple[int, int] = (2, 1)
+    alpha: float = 0.0
+    alpha_theta: float = 0.0
+
+    @property
+    def loss(self) -> Any:
+        return get_loss("least-squares")
+
+    @property
+    def separable(self) -> Exponentials:
+        return self
+
+    @property
+    def targets(self) -> Any:
+        return self.arrays[1]
+
+    def with_arrays(self, arrays: Any) -> Exponentials:
+        return replace(self, arrays=arrays)
+
+    def features(self, theta: Any) -> tuple[Any, Any]:
+        Z = self.xp.exp(-self.arrays[0] * theta)
+        return Z, Z
+
+    def features_jvp(self, Z: Any, v: Any, keep: bool = False) -> tuple[Any, Any]:
+        return -self.arrays[0] * Z * v, ()
+
+    def features_vjp(self, Z: Any, M: Any) -> Any:
+        return self.xp.sum(-self.arrays[0] * Z * M, axis=0)
+
+    def features_dvjp(self, Z: Any, dtape: Any, v: Any, M: Any, dM: Any) -> Any:
+        t = self.arrays[0]
+        return self.xp.sum(t * Z * (t * v * M - dM), axis=0)
+
+    def outer(self, theta: Any) -> Any:
+        return self.xp.s.const(0.0)
+
+    def outer_grad(self, theta: Any) -> Any:
+        return 0 * theta
+
+    def outer_hessian(self, theta: Any, v: Any) -> Any:
+        return 0 * v
+
+
+@pytest.mark.filterwarnings("ignore:overflow")  # a trial with a large negative rate
+@pytest.mark.parametrize("method", ["levenberg-marquardt", "gauss-newton-cg", "newton-tr"])
+def test_rates_and_amplitudes_of_exponentials(method: str) -> None:
+    t = np.linspace(0, 4, 40)[:, None]
+    C = np.exp(-t * [0.5, 3.0]) @ [[2.0], [-1.0]]
+    for xp in EAGER[:2]:
+        objective = Exponentials(xp, (xp.asarray(t), xp.asarray(C)), xp.asarray(np.array([0.2, 5.0, 1.0, 1.0])))
+        check_objective(Reduced.of(objective, objective.x0), batches=False, autodiff=(), tolerance=1e-9)
+        optimizer = VarPro(method)
+        state = optimizer.init(objective, objective.x0)
+        for _ in range(40):
+            state = optimizer.step(objective, state)
+        np.testing.assert_allclose(xp.to_numpy(state.x), [0.5, 3.0, 2.0, -1.0], rtol=1e-6)
 
 
 # ------------------------------------------------------------------------------------------------------- compilation
