@@ -319,7 +319,7 @@ def compare(problem: Any) -> tuple[dict[str, float], dict[str, float]]:
     theirs = {method: peer_history(problem, method) for method in PEERS}
     ours = {}
     for name in METHODS:
-        rows = solve(problem, SOLVERS.make(name), XP, Stop(max_iterations=100, gtol=1e-11)).history
+        rows = solve(problem, SOLVERS.make(name), XP, Stop(max_iterations=25, gtol=1e-11)).history
         ours[name] = [(row[3], row[4]) for row in rows]
     minimum = min(f for history in (*theirs.values(), *ours.values()) for _, f in history)
     return tuple({m: passes_to(h, minimum) for m, h in some.items()} for some in (ours, theirs))  # type: ignore[return-value]
