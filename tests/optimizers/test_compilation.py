@@ -85,7 +85,7 @@ def test_step_is_traced_and_compiled_once_for_all_numbers(
 
     monkeypatch.setattr(kind, "step", counted)
     problem = small_for(name).plain() if small_for(name) is not LEARNING else small(width=4, n=50)
-    xp, stop = get_backend("jax"), Stop(max_iterations=3 if name in FEW else 12, max_epochs=2)
+    xp, stop = get_backend("jax"), Stop(max_iterations=3 if name in FEW else 30, max_epochs=2)
     batch = {"batch_size": 8} if name in BATCHES else {}
 
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
