@@ -27,8 +27,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "sgd": {"batch_size": 10, "schedule": "inverse-time", "horizon": 20, "step_size": 0.05},
     "nesterov": {"batch_size": 10, "schedule": "exponential", "horizon": 20, "step_size": 0.05},
     "adam": {"batch_size": 10, "schedule": "cosine", "horizon": 20, "step_size": 0.01},
-    "subsampled-newton-cg": {"sample_size": 10},
-    "subsampled-gauss-newton-cg": {"sample_size": 10},
+    "subsampled-newton-cg": {"sample_size": 20},
+    "subsampled-gauss-newton-cg": {"sample_size": 20},
+    # eigenvalues and systems of that order, on stand-ins that are slow
+    "newton-gltr": {"max_cg": 20},
+    "levenberg-marquardt-cg": {"max_cg": 20},
 }
 BATCHES = tuple(name for name, entry in OPTIMIZERS.items() if entry.make().takes_batches)  # type: ignore[union-attr]
 # a function where steps of fixed length stay, and where no method converges in twenty steps: beyond, rounding decides
