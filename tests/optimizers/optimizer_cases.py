@@ -170,7 +170,7 @@ def small_for(name: str) -> Small:
     """The kind of small problem that the listed optimizer is for: of the structure that it needs, or makes use of."""
     entry = OPTIMIZERS[name]
     for structure, kind in STRUCTURED.items():
-        if structure in entry.needs or structure in entry.accepts and not entry.needs:
+        if structure in entry.needs or (structure in entry.accepts and not entry.needs):
             assert fits(name, kind.plain().provides)  # type: ignore[attr-defined]
             return kind
     assert fits(name, small().provides), f"add a small problem that provides {entry.needs} to STRUCTURED"
