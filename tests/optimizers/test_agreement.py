@@ -119,7 +119,7 @@ def test_first_steps_in_float32(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if fits(name, PROBLEMS[CONVEX].structure({}))])
 def test_whole_runs_agree_on_the_convex_problem(name: str) -> None:
     problem = PROBLEMS.make(CONVEX)
-    # where its estimate of L has shrunk, the proximal gradient method steps beyond 2/L, which multiplies rounding errors
+    # where its estimate L has shrunk, the proximal gradient method steps too far, which multiplies rounding errors
     # in the stiffest direction by up to 5 an iteration, until the estimate grows again
     stop = Stop(max_iterations=60 if name == "proximal-gradient" else 100, max_epochs=5)
     optimizer = SOLVERS.make(name, **({"batch_size": 64} if name in BATCHES else {}))
