@@ -81,7 +81,7 @@ class _SubsampledMethod:
     c1: float = 1e-4
     c2: float = 0.9
     max_trials: int = 40
-    sample_seed: int = 0
+    sample_seed: int = field(default=0, metadata={"data": True})
 
     batch_size: ClassVar[None] = None
     takes_batches: ClassVar[bool] = False

@@ -32,8 +32,12 @@ NO_LIMIT = 2**31 - 1
 
 
 def structure(optimizer: Optimizer) -> tuple[Any, ...]:
-    """What of an optimizer is text, not data: its class and all hyper-parameters but reals."""
-    chosen = tuple((f.name, getattr(optimizer, f.name)) for f in fields(cast(Any, optimizer)))
+    """What of an optimizer is text, not data: its class and all hyper-parameters but reals.
+
+    Other data, such as the seed of a draw, are fields with ``metadata={"data": True}``.
+    """
+    text = (f for f in fields(cast(Any, optimizer)) if not f.metadata.get("data"))
+    chosen = tuple((f.name, getattr(optimizer, f.name)) for f in text)
     return type(optimizer), *(item for item in chosen if not isinstance(item[1], float))
 
 

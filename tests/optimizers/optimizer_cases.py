@@ -9,19 +9,29 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from residuals import Bard, ResidualProblem, Rosenbrock
 
 from nmdl_bench.catalogue import PROBLEMS, SOLVERS
 from nmdl_bench.contracts import Optimizer, Problem
 from nmdl_bench.data import files
+from nmdl_bench.problems import CompositeProblem
+from nmdl_bench.problems.factorisation import FactorisationProblem
 from nmdl_bench.problems.learning import LearningProblem
+from nmdl_bench.problems.penalties import L1, Box
 from nmdl_bench.registry import mismatch
 
 OPTIMIZERS = {entry.name: entry for entry in SOLVERS if entry.kind == "ours"}
-# mini-batches and decreasing steps where a method has them: the listed defaults are all samples and constant steps
+# mini-batches, samples and decreasing steps where a method has them: the listed defaults are all samples of a small
+# problem and constant steps
 OPTIONS: dict[str, dict[str, Any]] = {
     "sgd": {"batch_size": 10, "schedule": "inverse-time", "horizon": 20, "step_size": 0.05},
     "nesterov": {"batch_size": 10, "schedule": "exponential", "horizon": 20, "step_size": 0.05},
     "adam": {"batch_size": 10, "schedule": "cosine", "horizon": 20, "step_size": 0.01},
+    "subsampled-newton-cg": {"sample_size": 20},
+    "subsampled-gauss-newton-cg": {"sample_size": 20},
+    # eigenvalues and systems of that order, on stand-ins that are slow
+    "newton-gltr": {"max_cg": 20},
+    "levenberg-marquardt-cg": {"max_cg": 20},
 }
 BATCHES = tuple(name for name, entry in OPTIMIZERS.items() if entry.make().takes_batches)  # type: ignore[union-attr]
 # a function where steps of fixed length stay, and where no method converges in twenty steps: beyond, rounding decides
@@ -65,21 +75,106 @@ class Small(NamedTuple):
 
 
 LEARNING = Small(small, lambda bad: with_training_data(small(activation="relu"), lambda Y: Y * bad), stationary)
-# what a solver needs that does not minimise learning problems: a kind of problem that provides it
-STRUCTURED: dict[str, Small] = {}
+
+
+# ------------------------------------------------------------------------------------------------- structured problems
+def bad_residual(bad: float) -> ResidualProblem:
+    """Fifteen measurements, none of which is a number."""
+
+    class BadBard(Bard):
+        data = (bad,) * 15
+
+    return ResidualProblem(BadBard)
+
+
+class Solved(Rosenbrock):
+    """From the minimiser, where the residual is zero."""
+
+    start = (1.0, 1.0)
+
+
+def sparse(**options: Any) -> LearningProblem:
+    """Least squares for 20 weights, of which 4 are not zero, from 30 measurements."""
+    return PROBLEMS.make("sparse-recovery", n=30, features=20, nonzeros=4, weight=0.1, **options).smooth  # type: ignore[attr-defined]
+
+
+def spoilt(problem: LearningProblem, bad: float) -> LearningProblem:
+    """With measurements that are all ``bad``."""
+    train = problem.data.train
+    return replace(problem, data=replace(problem.data, train=train._replace(C=train.C + bad)))
+
+
+def aimless(problem: LearningProblem) -> LearningProblem:
+    """With targets that are zero, from zero."""
+    train = problem.data.train
+    flat = replace(problem, data=replace(problem.data, train=train._replace(C=np.zeros_like(train.C))))
+    flat.__dict__["start"] = np.zeros(flat.network.size)
+    return flat
+
+
+def factors(bad: float = 0.0) -> FactorisationProblem:
+    """A matrix (12, 9) of rank 3."""
+    A = np.random.default_rng(3).random((12, 3)) @ np.random.default_rng(4).random((3, 9))
+    problem = FactorisationProblem("factors", "", A, 3)
+    problem.A[...] += bad  # what it would not have been made with
+    return problem
+
+
+def hidden(**options: Any) -> LearningProblem:
+    """Forty points of MATLAB's peaks in five classes, and three hidden features."""
+    chosen = {"n": 50, "n_validation": 5, "n_test": 5, "width": 3, "alpha": 1e-2, **options}
+    return PROBLEMS.make("single-layer-peaks", **chosen)  # type: ignore[return-value]
+
+
+def hidden_and_stationary() -> LearningProblem:
+    """Least squares to the target zero, which the last layer attains with whatever features."""
+    problem = hidden(loss="least-squares", alpha=0.0)
+    train = problem.data.train
+    return replace(problem, data=replace(problem.data, train=train._replace(C=np.zeros_like(train.C))))
+
+
+def with_term(problem: Any, h: Any) -> CompositeProblem:
+    """The problem with a penalty or bounds."""
+    return CompositeProblem("small", "", problem, h)
+
+
+STRUCTURED: dict[str, Small] = {
+    "residual": Small(lambda: ResidualProblem(Rosenbrock), bad_residual, lambda: ResidualProblem(Solved)),
+    "blocks": Small(
+        lambda: with_term(factors(), Box(0.0)),
+        lambda bad: with_term(factors(bad), Box(0.0)),
+        lambda: with_term(factors(), Box(0.25, 0.25)),
+    ),
+    "composite": Small(
+        lambda: with_term(sparse(), L1(0.1)),
+        lambda bad: with_term(spoilt(sparse(), bad), L1(0.1)),
+        lambda: with_term(aimless(sparse()), L1(0.1)),
+    ),
+    "bounds": Small(
+        lambda: with_term(small(), Box(-0.5, 0.5)),
+        lambda bad: with_term(LEARNING.bad(bad), Box(-0.5, 0.5)),
+        lambda: with_term(aimless(sparse()), Box(-0.3, 0.3)),
+    ),
+    "separable": Small(hidden, lambda bad: with_training_data(hidden(), lambda Y: Y * bad), hidden_and_stationary),
+}
+"""A kind of problem by the structure that a solver is for."""
 
 
 def fits(name: str, provides: tuple[str, ...]) -> bool:
     """Whether the listed optimizer can minimise a problem of that structure."""
-    return not mismatch(provides, OPTIMIZERS[name].needs)
+    entry = OPTIMIZERS[name]
+    return not mismatch(provides, entry.needs, entry.accepts)
 
 
 def small_for(name: str) -> Small:
-    """The first kind of small problem that the listed optimizer can minimise."""
-    for kind in (LEARNING, *STRUCTURED.values()):
-        if fits(name, getattr(kind.plain(), "provides", ())):
+    """The kind of small problem that the listed optimizer is for: of the structure that it needs, or makes use of."""
+    entry = OPTIMIZERS[name]
+    for structure, kind in STRUCTURED.items():
+        if structure in entry.needs or (structure in entry.accepts and not entry.needs):
+            assert fits(name, kind.plain().provides)  # type: ignore[attr-defined]
             return kind
-    raise AssertionError(f"{name} needs {OPTIMIZERS[name].needs}; add a small problem that provides it to STRUCTURED")
+    assert fits(name, small().provides), f"add a small problem that provides {entry.needs} to STRUCTURED"
+    return LEARNING
 
 
 LEARNERS = [name for name in OPTIMIZERS if fits(name, small().provides)]

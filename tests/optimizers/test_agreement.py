@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from optimizer_cases import BATCHES, FROM_FILES, LEARNERS, LISTED, OPTIMIZERS, fits, listed, make, small_for
+from optimizer_cases import BATCHES, FROM_FILES, LEARNING, LISTED, OPTIMIZERS, fits, listed, make, small_for
 
 from nmdl_bench.backends import get_backend
 from nmdl_bench.catalogue import PROBLEMS, SOLVERS
@@ -23,14 +23,35 @@ CONVOLUTIONS = {"n": 60, "channels": "2-4", "depth": 1}
 CORE = ("spirals", "circles", "logistic-digits")
 """Problems that all optimizers run on. Adam sees to the others too, L-BFGS to those not large; the rest is slow."""
 LARGE = ("mnist-5k", "conv-mnist-5k", *FROM_FILES)
-DENSE = ("bfgs",)
+INNER = (
+    "newton-cg",
+    "gauss-newton-cg",
+    "subsampled-newton-cg",
+    "subsampled-gauss-newton-cg",
+    "newton-tr",
+    "newton-gltr",
+    "levenberg-marquardt-cg",
+    "varpro",
+)
+"""Methods with inner iterations, which take their time: on the spirals, of a thousand parameters, they are slow."""
+DENSE = ("bfgs", "gauss-newton", "levenberg-marquardt")
 """Methods with a matrix of all parameters, for problems with a thousand of them and not more."""
-FEW_PARAMETERS = ("spirals", "peaks", "circles", "swiss-roll", "logistic-digits")
+FEW_PARAMETERS = ("spirals", "peaks", "circles", "swiss-roll", "logistic-digits", "ill-posed", "mgh")
 SMALL = "small"
-"""In the place of a listed problem: a small one with the structure that the optimizer needs."""
+"""In the place of a listed problem: a small one with the structure that the optimizer is for."""
+STEPS = {
+    ("logistic-digits", "newton-cg"): 12,
+    ("logistic-digits", "gauss-newton-cg"): 12,
+    ("logistic-digits", "newton-tr"): 10,
+    ("logistic-digits", "newton-gltr"): 10,
+    ("logistic-digits", "levenberg-marquardt-cg"): 14,
+}
+"""Steps by which a method has converged to rounding errors, which then decide on the next inner iteration."""
 
 
 def _marks(problem: str, name: str) -> Any:
+    if name in INNER and problem == "spirals":
+        return pytest.mark.slow
     seen_to = name == "adam" or (name == "lbfgs" and problem not in LARGE)
     return () if problem in CORE or seen_to else pytest.mark.slow
 
@@ -42,10 +63,10 @@ CASES = [
     if fits(name, PROBLEMS[problem].structure({}))
     and (name not in DENSE or problem in FEW_PARAMETERS)
     and (not problem.startswith("conv-") or problem == "conv-digits" or name == "adam")
-] + [pytest.param(SMALL, name) for name in OPTIMIZERS if name not in LEARNERS]
+] + [pytest.param(SMALL, name) for name in OPTIMIZERS if small_for(name) is not LEARNING]
 CONVEX = "logistic-digits"
 # iterations by which the gradient is small enough
-FAST = ("lbfgs", "bfgs", "nonlinear-cg", "barzilai-borwein")
+FAST = ("lbfgs", "bfgs", "nonlinear-cg", "barzilai-borwein", *INNER)
 
 
 @pytest.mark.parametrize(("problem", "name"), CASES)
@@ -54,7 +75,9 @@ def test_first_twenty_steps(problem: str, name: str, tmp_path: Path, monkeypatch
     options = CONVOLUTIONS if convolves else {}
     described = small_for(name).plain() if problem == SMALL else listed(problem, tmp_path, monkeypatch, **options)
     optimizer = make(name)
-    found = check_optimizer(optimizer, described, [get_backend(library) for library in ("numpy", "torch", "jax")])
+    steps = STEPS.get((problem, name), 20)
+    backends = [get_backend(library) for library in ("numpy", "torch", "jax")]
+    found = check_optimizer(optimizer, described, backends, steps)
     assert found.counts[-1, 0] > 5  # it moves
     assert np.isfinite(found.f[-1])
     if problem in IMAGES and not convolves:
@@ -62,7 +85,7 @@ def test_first_twenty_steps(problem: str, name: str, tmp_path: Path, monkeypatch
     elif problem.startswith("logistic"):
         found, described = None, PROBLEMS.make(problem, n=60)
     backends = standins() if found else [get_backend("numpy"), *standins()]
-    check_optimizer(optimizer, described, backends, reference=found)
+    check_optimizer(optimizer, described, backends, steps, reference=found)
 
 
 @pytest.mark.parametrize("name", BATCHES)
@@ -89,13 +112,16 @@ def test_first_twenty_steps_of_other_choices(name: str, options: dict[str, Any])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_first_steps_in_float32(name: str) -> None:
     """Round-off may change an acceptance after a while, so few steps and a wide tolerance."""
-    problem = PROBLEMS.make("circles", n=60) if name in LEARNERS else small_for(name).plain()
+    problem = PROBLEMS.make("circles", n=60) if small_for(name) is LEARNING else small_for(name).plain()
     check_optimizer(make(name), problem, numerical_backends("float32"), steps=5, tolerance=1e-3)
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if fits(name, PROBLEMS[CONVEX].structure({}))])
 def test_whole_runs_agree_on_the_convex_problem(name: str) -> None:
-    problem, stop = PROBLEMS.make(CONVEX), Stop(max_epochs=5)
+    problem = PROBLEMS.make(CONVEX)
+    # where its estimate L has shrunk, the proximal gradient method steps too far, which multiplies rounding errors
+    # in the stiffest direction by up to 5 an iteration, until the estimate grows again
+    stop = Stop(max_iterations=60 if name == "proximal-gradient" else 100, max_epochs=5)
     optimizer = SOLVERS.make(name, **({"batch_size": 64} if name in BATCHES else {}))
     reference = solve(problem, optimizer, get_backend("numpy"), stop)
     assert reference.status == ("converged" if name in FAST else "max_iterations")
