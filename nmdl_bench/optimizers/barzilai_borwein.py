@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from nmdl_bench.contracts import SOLVERS, Array, Objective
 from nmdl_bench.errors import unknown
-from nmdl_bench.optimizers.descent import LineSearch, LineSearchMethod, Step, Turn
+from nmdl_bench.optimizers.descent import Direction, LineSearch, LineSearchMethod, Step, Turn
 from nmdl_bench.optimizers.line_search import Grippo, ZhangHager
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ RATIO, M = 0.5, 5
 
 
 @dataclass(frozen=True)
-class SpectralStep:
+class SpectralStep(Direction):
     """``d = -g``, and as first trial the inverse of a Rayleigh quotient of the mean Hessian along the last step.
 
     With ``s = x_new - x``, ``y = g_new - g`` (Barzilai and Borwein 1988, eqs. 5 and 6)::

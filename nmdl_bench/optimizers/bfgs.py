@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Objective, Scalar
 from nmdl_bench.errors import unknown
-from nmdl_bench.optimizers.descent import DescentState, LineSearch, LineSearchMethod, Step, Turn
+from nmdl_bench.optimizers.descent import DescentState, Direction, LineSearch, LineSearchMethod, Step, Turn
 from nmdl_bench.optimizers.line_search import wolfe_search
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Inverse(NamedTuple):
 
 
 @dataclass(frozen=True)
-class DenseInverse:
+class DenseInverse(Direction):
     """The BFGS direction ``d = -H g``.
 
     With ``s = x_new - x, y = g_new - g`` (Nocedal and Wright 2006, eq. 6.17)::

@@ -56,13 +56,20 @@ class Turn(NamedTuple):
 
 
 class Direction(Protocol):
-    """How a line-search method chooses its direction. Numbers that it is tuned by live in its memory."""
+    """How a line-search method chooses its direction: a frozen dataclass of what selects code, and compared by it.
+
+    Numbers that it is tuned by live in its memory.
+    """
 
     from_tape: ClassVar[bool]
     """Whether a direction follows from a point alone: :meth:`update` then gives the first one too, and not ``-g``."""
 
     def init(self, xp: Backend, x: Array) -> Any:
         """Memory that leads to steepest descent, or (``from_tape``) that of the start."""
+
+    def reset(self, xp: Backend, memory: Any, x: Array) -> Any:
+        """The memory after a search has given up at ``x``: that of the start, but its numbers are kept."""
+        return self.init(xp, x)
 
     def update(self, objective: Objective, memory: Any, step: Step) -> Turn:
         """Memory, direction and first trial at ``step.x_new``; donates the memory, and the step's ``x, g, d``."""
@@ -153,8 +160,7 @@ def line_search_step(
 
     def restart(state: DescentState) -> DescentState:
         begin = search.start(xp, first_trial(xp, state.g), state.f, -xp.dot(state.g, state.g), state.search)
-        # what follows from a point alone has no past to forget
-        memory = state.memory if direction.from_tape else direction.init(xp, state.x)
+        memory = direction.reset(xp, state.memory, state.x)
         return state._replace(d=-state.g, search=begin, memory=memory, fresh=s.int(0) == 0)
 
     state = xp.cond(search.is_low(xp, state.search, f_t), low, high, state, x_t, f_t)

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nmdl_bench.contracts import SOLVERS, Array, Objective, Structure
-from nmdl_bench.optimizers.descent import LineSearch, LineSearchMethod, Step, Turn
+from nmdl_bench.optimizers.descent import Direction, LineSearch, LineSearchMethod, Step, Turn
 from nmdl_bench.optimizers.levenberg_marquardt import residual_and_jacobian
 from nmdl_bench.optimizers.newton_cg import newton_search
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LeastSquaresStep:
+class LeastSquaresStep(Direction):
     """``p = -J^+ r``, of all ``p`` with the least ``|J p + r|`` the shortest, by a singular value decomposition.
 
     Singular values below ``max(m, n)`` rounding errors of the largest are taken for zero (Golub and Van Loan 2013,

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Objective
 from nmdl_bench.errors import unknown
-from nmdl_bench.optimizers.descent import DescentState, LineSearch, Step, Turn, line_search_init, line_search_step
+from nmdl_bench.optimizers.descent import (
+    DescentState,
+    Direction,
+    LineSearch,
+    Step,
+    Turn,
+    line_search_init,
+    line_search_step,
+)
 from nmdl_bench.optimizers.line_search import Armijo, Fixed
 
 if TYPE_CHECKING:
@@ -17,7 +25,8 @@ if TYPE_CHECKING:
 RULES = ("fixed", "exact")
 
 
-class FixedStep:
+@dataclass(frozen=True)
+class FixedStep(Direction):
     """``d = -g``, and the step length of the last step."""
 
     from_tape: ClassVar[bool] = False
@@ -29,7 +38,8 @@ class FixedStep:
         return Turn((), -step.g_new, step.t, step.counts)
 
 
-class ExactStep:
+@dataclass(frozen=True)
+class ExactStep(Direction):
     """``d = -g`` with the first trial ``t = g.g / g.Hg``, exact for quadratics; 1 where ``g.Hg <= 0`` (Cauchy 1847)."""
 
     from_tape: ClassVar[bool] = True

@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Objective, Scalar
-from nmdl_bench.optimizers.descent import LineSearch, LineSearchMethod, Step, Turn
+from nmdl_bench.optimizers.descent import Direction, LineSearch, LineSearchMethod, Step, Turn
 from nmdl_bench.optimizers.line_search import wolfe_search
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Pairs(NamedTuple):
 
 
 @dataclass(frozen=True)
-class CompactInverse:
+class CompactInverse(Direction):
     """The limited-memory BFGS direction ``d = -H g``.
 
     With the inverse matrix of Byrd, Nocedal and Schnabel (1994, theorem 2.2, eq. 3.1)::

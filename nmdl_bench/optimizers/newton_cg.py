@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from nmdl_bench.contracts import SOLVERS, Array, Objective, Scalar, Structure, unknown
 from nmdl_bench.optimizers.curvature import Forcing, check_forcing, check_max_cg, counted, products, unit_of
-from nmdl_bench.optimizers.descent import LineSearch, LineSearchMethod, Step, Turn
+from nmdl_bench.optimizers.descent import Direction, LineSearch, LineSearchMethod, Step, Turn
 from nmdl_bench.optimizers.line_search import Armijo, StrongWolfe
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def newton_search(name: str, c1: float, c2: float, max_trials: int) -> LineSearc
 
 
 @dataclass(frozen=True)
-class TruncatedNewton:
+class TruncatedNewton(Direction):
     """The direction of :func:`truncated_cg` at the trial's tape; the first trial is the whole step.
 
     Parameters
@@ -135,6 +135,10 @@ class TruncatedNewton:
 
     def init(self, xp: Backend, x: Array) -> Forcing:
         return Forcing.start(xp, self.eta_max, self.gamma, self.exponent)
+
+    def reset(self, xp: Backend, memory: Forcing, x: Array) -> Forcing:
+        """The memory itself: what follows from a point alone has no past to forget."""
+        return memory
 
     def update(self, objective: Objective, memory: Forcing, step: Step) -> Turn:
         xp = objective.xp

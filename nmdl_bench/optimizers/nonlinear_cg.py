@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from nmdl_bench.contracts import SOLVERS, Array, Objective, Scalar
 from nmdl_bench.errors import unknown
-from nmdl_bench.optimizers.descent import LineSearch, LineSearchMethod, Step, Turn
+from nmdl_bench.optimizers.descent import Direction, LineSearch, LineSearchMethod, Step, Turn
 from nmdl_bench.optimizers.line_search import wolfe_search
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ BETAS: dict[str, Callable[[Any, Products], Scalar]] = {
 
 
 @dataclass(frozen=True)
-class Conjugate:
+class Conjugate(Direction):
     """``d = -g_new + beta d``; steepest descent where that is no descent.
 
     The first trial is as long a step as the last one: ``t |d| / |d_new|``.

@@ -125,7 +125,7 @@ def arc_step(objective: Objective, state: ArcState, arc: Arc, direction: Directi
         return state._replace(t=state.t * share, trials=state.trials + 1)
 
     def restart(state: ArcState) -> ArcState:
-        memory, t = direction.init(xp, state.x), first_move(objective, state.x, state.g)
+        memory, t = direction.reset(xp, state.memory, state.x), first_move(objective, state.x, state.g)
         last = xp.zeros(state.last.shape) + state.f
         return state._replace(d=-state.g, t=t, last=last, trials=s.int(0), memory=memory, fresh=s.int(0) == 0)
 

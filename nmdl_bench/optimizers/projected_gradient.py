@@ -18,7 +18,8 @@ SAFE = 1e-10, 1e10
 """Least and largest spectral step (Birgin, Martinez and Raydan 2000 take far wider ones)."""
 
 
-class SpectralGradient:
+@dataclass(frozen=True)
+class SpectralGradient(Direction):
     """``d = -g`` and the first trial ``s.s / s.y`` of Barzilai and Borwein (1988); twice the last where s.y <= 0."""
 
     from_tape: ClassVar[bool] = False

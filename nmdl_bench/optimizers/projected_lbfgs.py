@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from nmdl_bench.backends.stationarity import measure
 from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Objective, Scalar
-from nmdl_bench.optimizers.descent import Step, Turn
+from nmdl_bench.optimizers.descent import Direction, Step, Turn
 from nmdl_bench.optimizers.projected import Arc, ArcState, arc_init, arc_step
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class UnitPairs(NamedTuple):
 
 
 @dataclass(frozen=True)
-class FreeInverse:
+class FreeInverse(Direction):
     """``d_F = -(B_FF)^-1 g_F`` on the free variables F, ``d_A = -g_A / theta`` on the others.
 
     A variable is in A where it is within ``e`` of a bound that ``-g`` points to, ``e`` the smaller of ``near`` and the
@@ -52,7 +52,7 @@ class FreeInverse:
     """
 
     m: int
-    near: float
+    near: float = field(compare=False)
     from_tape: ClassVar[bool] = False
 
     def init(self, xp: Backend, x: Array) -> UnitPairs:
@@ -61,6 +61,9 @@ class FreeInverse:
             zeros((2 * m, x.shape[0])), zeros((m, m)), zeros((m, m)), zeros((m,)), s.const(1.0), s.int(0),
             s.const(self.near),
         )  # fmt: skip
+
+    def reset(self, xp: Backend, memory: UnitPairs, x: Array) -> UnitPairs:
+        return self.init(xp, x)._replace(near=memory.near)
 
     def update(self, objective: Objective, memory: UnitPairs, step: Step) -> Turn:
         xp, s, x_new, g_new = objective.xp, objective.xp.s, step.x_new, step.g_new

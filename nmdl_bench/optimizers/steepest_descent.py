@@ -7,14 +7,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nmdl_bench.contracts import SOLVERS, Array, Objective
-from nmdl_bench.optimizers.descent import LineSearchMethod, Step, Turn
+from nmdl_bench.optimizers.descent import Direction, LineSearchMethod, Step, Turn
 from nmdl_bench.optimizers.line_search import Armijo
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
 
 
-class Gradient:
+@dataclass(frozen=True)
+class Gradient(Direction):
     """``d = -g``, and a first trial that expects the first-order change of the step before.
 
     That is ``t |g_k|^2 / |g_{k+1}|^2`` (Nocedal and Wright 2006, section 3.5), at most 2 t. Where the gradient hardly

@@ -12,7 +12,15 @@ import numpy as np
 from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Counts, Objective, Structure
 from nmdl_bench.data.batches import batches
 from nmdl_bench.optimizers.curvature import Forcing, check_forcing, check_max_cg, counted, products
-from nmdl_bench.optimizers.descent import DescentState, LineSearch, Step, Turn, line_search_init, line_search_step
+from nmdl_bench.optimizers.descent import (
+    DescentState,
+    Direction,
+    LineSearch,
+    Step,
+    Turn,
+    line_search_init,
+    line_search_step,
+)
 from nmdl_bench.optimizers.newton_cg import newton_search, truncated_cg
 
 if TYPE_CHECKING:
@@ -33,7 +41,7 @@ class Sampled(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SampledNewton:
+class SampledNewton(Direction):
     """The direction of :func:`~nmdl_bench.optimizers.newton_cg.truncated_cg` with the curvature of ``size`` of ``n``.
 
     Rows of samples are drawn on the host once, epochs of distinct ones, and taken in turn: the same on every backend.
@@ -57,6 +65,10 @@ class SampledNewton:
         rows = np.concatenate([next(epochs) for _ in range(-(-ROWS // (self.n // self.size)))])
         forcing = Forcing.start(xp, self.eta_max, self.gamma, self.exponent)
         return Sampled(forcing, xp.asarray(rows))
+
+    def reset(self, xp: Backend, memory: Sampled, x: Array) -> Sampled:
+        """The memory itself: what follows from a point alone has no past to forget."""
+        return memory
 
     def update(self, objective: Objective, memory: Sampled, step: Step) -> Turn:
         xp, (forcing, indices) = objective.xp, memory
