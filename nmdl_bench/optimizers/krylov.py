@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nmdl_bench.contracts import Array, Scalar
+from nmdl_bench.linalg.lanczos import orthogonal_to
 from nmdl_bench.optimizers.curvature import Forcing, unit_of
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def lanczos(
 
     Gould, Lucidi, Roma and Toint (1999), algorithm 5.1. While T is positive definite and the solution inside, norms and
     residual come from the recurrences of conjugate gradients; from the edge on T is solved at every row. New vectors
-    are made orthogonal to all before, which the paper does without.
+    are made orthogonal to all before, twice, which the paper does without.
 
     Parameters
     ----------
@@ -113,7 +114,7 @@ def lanczos(
         Q = xp.set_row(now.Q, j, now.q)
         Bq = apply(now.q)
         entry = xp.dot(now.q, Bq)
-        Bq = xp.axpy(-1.0, (Q @ Bq) @ Q, Bq)
+        Bq = orthogonal_to(xp, Q, Bq)
         coupling = s.sqrt(xp.dot(Bq, Bq))
         at_j = xp.one_hot(j, m)
         delta, gamma = now.delta + entry * at_j, now.gamma + now.coupling * at_j

@@ -161,6 +161,17 @@ def test_gltr_stops_where_its_tolerance_is_met_and_no_later() -> None:
         np.testing.assert_allclose(krylov.Q[:j] @ krylov.Q[:j].T, np.eye(j), atol=1e-12)
 
 
+@pytest.mark.parametrize("radius", [None, 1e3])
+def test_the_basis_stays_orthogonal_in_badly_conditioned_problems(radius: float | None) -> None:
+    rng = np.random.default_rng(0)
+    V = np.linalg.qr(rng.standard_normal((60, 60)))[0]
+    B, g = (V * np.logspace(-10, 0, 60)) @ V.T, rng.standard_normal(60)
+    krylov, j = lanczos(XP, lambda v: B @ v, g, start(XP, 60, 60, Forcing.start(XP, 1e-8, 1.0, 1.5)), 0.0, radius)
+    assert j > 20
+    np.testing.assert_allclose(krylov.Q[:j] @ krylov.Q[:j].T, np.eye(j), atol=1e-12)
+    assert np.linalg.eigvalsh(krylov.T)[0] > 0
+
+
 def test_a_damped_step_solves_the_shifted_system_for_every_shift() -> None:
     rng = np.random.default_rng(3)
     A = rng.standard_normal((4, 7))
