@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Krylov(NamedTuple):
     """Basis ``Q`` (m, n) and tridiagonal ``T`` (m, m), ``norm = |g|_2`` in units of ``unit = |g|_inf``.
 
-    Behind the rows in use, Q is zero and T is diagonal, above its spectrum. ``inside`` is whether ``-|g| T^-1 e_1`` is
+    Behind the rows in use, Q is zero and T is diagonal, above its spectrum; ``top`` is the largest modulus of an entry
+    in the rows in use. ``inside`` is whether ``-|g| T^-1 e_1`` is
     the minimiser within the region that the basis was made for.
     """
 
@@ -31,6 +32,7 @@ class Krylov(NamedTuple):
     T: Array
     norm: Scalar
     unit: Scalar
+    top: Scalar
     inside: Any
     forcing: Forcing
 
@@ -63,7 +65,7 @@ class _Inner(NamedTuple):
 def start(xp: Backend, m: int, n: int, forcing: Forcing) -> Krylov:
     """Memory for ``m`` rows of ``n``, before the first basis."""
     m, one = min(m, n), xp.s.const(1.0)
-    return Krylov(xp.zeros((m, n)), xp.zeros((m, m)), one, one, xp.s.int(0) == 0, forcing)
+    return Krylov(xp.zeros((m, n)), xp.zeros((m, m)), one, one, one, xp.s.int(0) == 0, forcing)
 
 
 def lanczos(
@@ -149,7 +151,7 @@ def lanczos(
     begin = _Inner(xp.zeros(tuple(old.Q.shape)), xp.zeros((m,)), xp.zeros((m,)), q, *scalars, s.int(0) == 0, s.int(0))
     last = xp.while_loop(going, step, begin)
     T = _tridiagonal(xp, last.delta, last.gamma, last.j)
-    return Krylov(last.Q, T, norm, unit, last.inside, forcing), last.j
+    return Krylov(last.Q, T, norm, unit, last.top, last.inside, forcing), last.j
 
 
 def _tridiagonal(xp: Backend, delta: Array, gamma: Array, j: Any) -> Array:

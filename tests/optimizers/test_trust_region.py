@@ -216,6 +216,18 @@ def test_nielsens_rule() -> None:
     assert after(region._replace(growth=8.0), 0.75) == (pytest.approx(2.0 / (1 - 0.125)), 2.0)
 
 
+def test_damping_stays_above_the_rounding_errors_of_the_matrix() -> None:
+    """With one product a step, a linear problem takes any number of good steps."""
+    optimizer, w = LevenbergMarquardtCG(max_cg=1), np.array([1.0, 3.0, 100.0])
+    problem = QuadraticProblem(np.diag(w), np.zeros(3), 1e6 * np.ones(3))
+    objective = problem.bind(XP)
+    state = optimizer.init(objective, objective.x0)
+    for _ in range(120):
+        state = optimizer.step(objective, state)
+    assert state.k > 100
+    assert 1e10 < state.region.radius <= 1 / XP.eps
+
+
 @pytest.mark.parametrize("name", [*ALL, "levenberg-marquardt"])
 def test_a_rejected_trial_costs_one_forward_and_an_accepted_one_also_a_gradient(name: str) -> None:
     objective = ResidualProblem(Rosenbrock, 10.0).bind(XP)
