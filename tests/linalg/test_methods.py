@@ -199,6 +199,20 @@ def test_gmres_says_where_a_singular_system_has_no_solution() -> None:
     assert np.all(np.isfinite(found.x))
 
 
+@pytest.mark.parametrize("size", [1e-8, 1.0, 1e8])
+@pytest.mark.parametrize("seed", range(3))
+def test_gmres_ends_with_the_least_residual_of_a_singular_system(size: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    Q = np.linalg.qr(rng.standard_normal((30, 30)))[0]
+    A, b = size * (Q * np.repeat([1.0, 2.0, 0.0], 10)) @ Q.T, rng.standard_normal(30)
+    for x0 in (None, rng.standard_normal(30) / size):
+        found = gmres(XP, lambda v, A=A: A @ v, b, x0=x0, max_iterations=50)
+        assert found.reason == "breakdown"
+        assert found.k <= 4
+        assert np.linalg.norm(b - A @ found.x) == pytest.approx(np.linalg.norm(Q[:, 20:].T @ b), rel=1e-12)
+        assert np.linalg.norm(found.x) < 20 / size
+
+
 def test_restarts_go_on_from_the_iterate() -> None:
     A, b = general(30, 30, 5.0) + 8 * np.eye(30), np.random.default_rng(1).standard_normal(30)
     norms = []
