@@ -18,6 +18,7 @@ from nmdl_bench.linalg.iteration import (
     Solution,
     first_of,
     hypot,
+    in_units,
     iterate,
     norm,
     normalised,
@@ -222,6 +223,11 @@ def gmres(
     if restart < 1:
         raise ConfigurationError(f"restart must be at least 1, not {restart!r}")
     restart = min(restart, b.shape[0])
-    start = gmres_init(xp, A, b, restart, M, x0, rtol, atol, max_iterations)
+    unit, b, x0 = in_units(xp, b, x0)
+    start = gmres_init(xp, A, b, restart, M, x0, rtol, xp.s.div(real(xp, atol), unit), max_iterations)
     step = partial(gmres_step, xp, A, M, b)
-    return iterate(xp, start, step, max_iterations, record, watch, watched=lambda state: gmres_iterate(xp, state))
+
+    def watched(state: GMRESState) -> Array:
+        return unit * gmres_iterate(xp, state)
+
+    return iterate(xp, start, step, max_iterations, record, watch, watched=watched, unit=unit)

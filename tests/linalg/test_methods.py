@@ -117,6 +117,28 @@ def test_what_is_not_finite_is_said(name: str, where: str, xp: Backend) -> None:
     assert found.k <= 2
 
 
+@pytest.mark.parametrize("name", [*SQUARE, *TALL, "block_lsqr"])
+@pytest.mark.parametrize("size", [1e-24, 1e24])
+def test_squares_in_single_precision_neither_underflow_nor_overflow(name: str, size: float) -> None:
+    xp = get_backend("numpy", "float32")
+    A, b = system(name)
+    options: dict[str, Any] = {"max_iterations": 600, "rtol": 1e-5, "watch": xp.norm_inf, **OPTIONS.get(name, {})}
+    if name in BLOCK:
+        options.pop("watch")
+    if name in ("lsqr", "lsmr"):
+        options.pop("rtol")
+    with xp.scope():
+        tiny, plain = (method(name, xp, xp.asarray(A), xp.asarray(u * b), **options) for u in (size, 1.0))
+        started = method(name, xp, xp.asarray(A), xp.asarray(size * b), x0=xp.asarray(tiny.x), **options)
+    assert np.any(plain.x)
+    np.testing.assert_allclose(tiny.x / np.float32(size), plain.x, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(started.x / np.float32(size), plain.x, rtol=1e-3, atol=1e-3)
+    assert tiny.r_norm == pytest.approx(size * plain.r_norm, rel=1e-2, abs=1e-5 * size)
+    if name not in BLOCK:
+        assert history_of(xp, tiny)[0, 0] == pytest.approx(size * np.linalg.norm(b), rel=1e-5)
+        assert history_of(xp, tiny)[-1, 2] == pytest.approx(np.abs(tiny.x).max(), rel=1e-5)
+
+
 @pytest.mark.parametrize("name", ["lsqr", "lsmr", "cgls"])
 @pytest.mark.parametrize("size", [1e-140, 1.0, 1e140])
 def test_least_squares_of_deficient_rank_give_the_shortest_solution(name: str, size: float) -> None:
