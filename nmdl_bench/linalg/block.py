@@ -246,7 +246,7 @@ def block_lsqr(
     problem = corrected(xp, A, At, B, x0, right)
     start = block_lsqr_init(xp, problem.At, problem.b, rtol)
     step = partial(block_lsqr_step, xp, problem.A, problem.At)
-    found, last = run(xp, start, step, max_iterations, record, watch, problem.finish)
+    found, last = run(xp, start, step, max_iterations, record, watch, problem.finish, unit=problem.unit)
     return _verified(xp, problem, last, found)
 
 
@@ -258,7 +258,7 @@ def _verified(xp: Backend, problem: LeastSquares, last: BlockLSQRState, found: S
     """
     s = xp.s
     R = xp.axpy(-1.0, problem.A(last.x), xp.copy(problem.b))
-    r_norm, s_norm = frobenius(xp, R), frobenius(xp, problem.At(R))
+    r_norm, s_norm, unit = frobenius(xp, R), frobenius(xp, problem.At(R)), problem.unit
     A_norm, tol = s.sqrt(last.A2), 100 * s.maximum(last.rtol, s.const(xp.eps))
     size = A_norm * frobenius(xp, last.x)
     holds = s.or_(
@@ -266,4 +266,4 @@ def _verified(xp: Backend, problem: LeastSquares, last: BlockLSQRState, found: S
         r_norm <= tol * (last.b_norm + size),
         s_norm <= tol * A_norm * (r_norm + size),
     )
-    return found._replace(why=s.where(holds, found.why, s.int(BREAKDOWN)), r_norm=r_norm, s_norm=s_norm)
+    return found._replace(why=s.where(holds, found.why, s.int(BREAKDOWN)), r_norm=unit * r_norm, s_norm=unit * s_norm)

@@ -7,7 +7,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nmdl_bench.contracts import Array, Scalar
-from nmdl_bench.linalg.iteration import BREAKDOWN, NOT_FINITE, SOLVED, Product, Solution, first_of, iterate, norm, real
+from nmdl_bench.linalg.iteration import (
+    BREAKDOWN,
+    NOT_FINITE,
+    SOLVED,
+    Product,
+    Solution,
+    first_of,
+    in_units,
+    iterate,
+    norm,
+    real,
+)
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -99,12 +110,13 @@ def pcg(
     max_iterations, record, watch
         As for :func:`~nmdl_bench.linalg.iteration.iterate`.
     """
-    start = cg_init(xp, A, b, M, x0, rtol, atol)
-    return iterate(xp, start, partial(cg_step, xp, A, M), max_iterations, record, watch)
+    unit, b, x0 = in_units(xp, b, x0)
+    start = cg_init(xp, A, b, M, x0, rtol, xp.s.div(real(xp, atol), unit))
+    return iterate(xp, start, partial(cg_step, xp, A, M), max_iterations, record, watch, unit=unit)
 
 
 def cg(xp: Backend, apply: Product, b: Array, rtol: float = 1e-10, max_iterations: int = 100) -> tuple[Array, Any]:
-    """:func:`pcg` without preconditioner for arrays of any shape, safe from underflow in single precision.
+    """:func:`pcg` without preconditioner for arrays of any shape.
 
     Parameters
     ----------
@@ -124,17 +136,13 @@ def cg(xp: Backend, apply: Product, b: Array, rtol: float = 1e-10, max_iteration
     Array, int
         ``x`` and the number of iterations, an integer of the backend.
     """
-    s, shape = xp.s, tuple(b.shape)
+    shape = tuple(b.shape)
 
     def flat(v: Array) -> Array:
         return xp.reshape(v, (-1,))
 
-    # in units of the largest element, so that squares do not underflow in single precision
-    size = xp.norm_inf(flat(b))
-    unit = s.where(size > 0, size, s.const(1.0))
-    scaled = flat(b) * s.div(s.const(1.0), unit)
     found = pcg(
-        xp, lambda p: flat(apply(xp.reshape(p, shape))), scaled, rtol=max(rtol, 10 * xp.eps),
+        xp, lambda p: flat(apply(xp.reshape(p, shape))), flat(b), rtol=max(rtol, 10 * xp.eps),
         max_iterations=max_iterations,
     )  # fmt: skip
-    return xp.reshape(xp.scale(unit, found.x), shape), found.k
+    return xp.reshape(found.x, shape), found.k

@@ -128,7 +128,7 @@ def cgls(
     problem = corrected(xp, A, At, b, x0, right)
     start = cgls_init(xp, problem.At, problem.b, damp, rtol)
     step = partial(cgls_step, xp, problem.A, problem.At)
-    return iterate(xp, start, step, max_iterations, record, watch, problem.finish)
+    return iterate(xp, start, step, max_iterations, record, watch, problem.finish, unit=problem.unit)
 
 
 def steepest_descent_ls(
@@ -151,4 +151,4 @@ def steepest_descent_ls(
     problem = corrected(xp, A, At, b, x0, None)
     start = cgls_init(xp, problem.At, problem.b, damp, rtol, momentum=0.0)
     step = partial(cgls_step, xp, problem.A, problem.At)
-    return iterate(xp, start, step, max_iterations, record, watch, problem.finish)
+    return iterate(xp, start, step, max_iterations, record, watch, problem.finish, unit=problem.unit)

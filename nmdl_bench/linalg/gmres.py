@@ -18,6 +18,7 @@ from nmdl_bench.linalg.iteration import (
     Solution,
     first_of,
     hypot,
+    in_units,
     iterate,
     norm,
     normalised,
@@ -35,6 +36,7 @@ class GMRESState(NamedTuple):
     ``v`` (n,) is the newest Arnoldi vector, ``V`` (m + 1, n) holds them as rows, ``R`` (m, m) is the triangular factor
     of the Hessenberg matrix (the identity where no step was made yet), ``G`` (m + 1, m + 1) the product of all
     rotations, so that ``beta G e_1`` is the rotated right-hand side; ``done`` (m,) is 1 where a step was made.
+    ``top`` is the largest ``|A v|`` of all cycles, which no entry of R exceeds.
     """
 
     x: Array
@@ -44,6 +46,7 @@ class GMRESState(NamedTuple):
     G: Array
     done: Array
     beta: Scalar
+    top: Scalar
     j: Any
     r_norm: Scalar
     s_norm: Scalar
@@ -72,7 +75,17 @@ def gmres_init(
     cycle, beta = _cycle(xp, r, restart)
     why = first_of(xp, (s.not_(s.isfinite(beta)), NOT_FINITE), (beta <= limit, SOLVED))
     return GMRESState(
-        x, *cycle, beta, s.int(0), beta, s.const(float("nan")), limit, s.int(max_iterations), s.int(0), why
+        x,
+        *cycle,
+        beta,
+        s.const(0.0),
+        s.int(0),
+        beta,
+        s.const(float("nan")),
+        limit,
+        s.int(max_iterations),
+        s.int(0),
+        why,
     )
 
 
@@ -104,36 +117,45 @@ def gmres_step(xp: Backend, A: Product, M: Product | None, b: Array, state: GMRE
 
     Saad and Schultz 1986, algorithms 2 and 4. Orthogonalisation is classical Gram-Schmidt done twice, two products
     with ``V`` each: as good as the modified one (Giraud, Langou and Rozloznik 2005).
+
+    With ``rho`` the new diagonal element of R and ``R u = rho e_j``, ``u_j = 1``, the least singular value of R is at
+    most ``rho / |u|``. Where that is round-off against the largest ``|A v|``, A is singular on the space: what the new
+    direction takes from the residual, the rounding errors of a step along ``u`` bring back, and it is left out.
     """
     s, m, one = xp.s, state.R.shape[0], xp.s.const(1.0)
     zero = one - one
     w = A(state.v) if M is None else M(A(state.v))
-    before = norm(xp, w)
+    top = s.maximum(state.top, norm(xp, w))
+    tiny = 10 * xp.eps * top
     h = state.V @ w
     w = w - state.V.T @ h
     again = state.V @ w
     w, h = xp.axpy(-1.0, state.V.T @ again, w), xp.axpy(1.0, again, h)
     h_next = norm(xp, w)
-    h_next = s.where(h_next <= xp.eps * before, zero, h_next)  # what is left is round-off: A v lies in the space
+    h_next = s.where(h_next <= tiny, zero, h_next)  # what is left is round-off: A v lies in the space
     v = xp.scale(ratio(xp, one, h_next), w)
     e, e_next = xp.one_hot(state.j, m + 1), xp.one_hot(state.j + 1, m + 1)
     # the new column, rotated as those before it; then its own rotation of rows j and j + 1
     r = state.G @ xp.axpy(h_next, e_next, h)
     a, d = xp.dot(r, e), xp.dot(r, e_next)
     rho = hypot(xp, a, d)
-    singular = rho == 0  # then it carries nothing, and no part of the solution
-    c, sn = s.where(singular, one, s.div(a, rho)), ratio(xp, d, rho)
+    above = (r - a * e - d * e_next)[:m]
+    at_j = xp.one_hot(state.j, m)
+    R = xp.set_column(state.R, state.j, above + at_j)
+    singular = rho <= tiny * norm(xp, xp.solve_triangular(R, at_j))
+    c, sn = s.where(singular, one, s.div(a, rho)), s.where(singular, zero, s.div(d, rho))
     row, row_next = e @ state.G, e_next @ state.G
     G = xp.set_row(xp.set_row(state.G, state.j, c * row + sn * row_next), state.j + 1, c * row_next - sn * row)
-    column = (r - a * e - d * e_next) + s.where(singular, one, rho) * e
+    R = xp.set_column(R, state.j, above + s.where(singular, one, rho) * at_j)
     made = s.where(singular, zero, one)
     r_norm = s.where(singular, state.r_norm, s.abs(state.beta * xp.dot(G[:, 0], e_next)))
     why = first_of(
-        xp, (s.not_(s.isfinite(r_norm)), NOT_FINITE), (r_norm <= state.limit, SOLVED), (h_next == 0, BREAKDOWN)
+        xp, (s.not_(s.isfinite(r_norm)), NOT_FINITE), (r_norm <= state.limit, SOLVED),
+        (s.or_(singular, h_next == 0), BREAKDOWN),
     )  # fmt: skip
     state = state._replace(
-        v=v, V=xp.set_row(state.V, state.j + 1, v), R=xp.set_column(state.R, state.j, column[:m]), G=G,
-        done=xp.axpy(made, xp.one_hot(state.j, m), state.done), j=state.j + 1, r_norm=r_norm, k=state.k + 1, why=why,
+        v=v, V=xp.set_row(state.V, state.j + 1, v), R=R, G=G,
+        done=xp.axpy(made, at_j, state.done), j=state.j + 1, r_norm=r_norm, k=state.k + 1, why=why, top=top,
     )  # fmt: skip
     over = s.or_(state.j == m, state.k == state.last, why != GOING)
     return xp.cond(over, partial(_restart, xp, A, M, b), lambda state: state, state)
@@ -149,7 +171,7 @@ def _restart(xp: Backend, A: Product, M: Product | None, b: Array, state: GMRESS
         xp, (s.not_(s.isfinite(beta)), NOT_FINITE), (beta <= state.limit, SOLVED), (lost, BREAKDOWN)
     )  # fmt: skip
     return GMRESState(
-        x, *cycle, beta, state.j - state.j, beta, state.s_norm, state.limit, state.last, state.k, why
+        x, *cycle, beta, state.top, state.j - state.j, beta, state.s_norm, state.limit, state.last, state.k, why
     )  # fmt: skip
 
 
@@ -201,6 +223,11 @@ def gmres(
     if restart < 1:
         raise ConfigurationError(f"restart must be at least 1, not {restart!r}")
     restart = min(restart, b.shape[0])
-    start = gmres_init(xp, A, b, restart, M, x0, rtol, atol, max_iterations)
+    unit, b, x0 = in_units(xp, b, x0)
+    start = gmres_init(xp, A, b, restart, M, x0, rtol, xp.s.div(real(xp, atol), unit), max_iterations)
     step = partial(gmres_step, xp, A, M, b)
-    return iterate(xp, start, step, max_iterations, record, watch, watched=lambda state: gmres_iterate(xp, state))
+
+    def watched(state: GMRESState) -> Array:
+        return unit * gmres_iterate(xp, state)
+
+    return iterate(xp, start, step, max_iterations, record, watch, watched=watched, unit=unit)

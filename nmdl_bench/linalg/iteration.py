@@ -7,6 +7,9 @@ it. Every state has the fields
 that of the normal equations' residual ``A^T r`` (NaN where the method does not know it); ``k`` the iterations so far;
 ``why`` zero while the method goes on, then the number in :data:`REASONS` of what stopped it.
 
+A method is run in units of its data, see :func:`in_units`, so that squares of norms neither underflow nor overflow;
+iterates and norms of solutions and histories are in the caller's.
+
 Tolerances are in the state too, so that another tolerance is no other program. Operators are functions of flat
 vectors, ``A(v)`` (m,) and ``At(w)`` (n,), that leave their argument alone.
 """
@@ -74,6 +77,7 @@ def iterate(
     watch: Callable[[Array], Scalar] | None = None,
     finish: Callable[[Any], Array] | None = None,
     watched: Callable[[Any], Array] | None = None,
+    unit: Scalar | None = None,
 ) -> Solution:
     """Step from ``start`` until the state says why not, or ``max_iterations`` are used up.
 
@@ -92,16 +96,18 @@ def iterate(
     watch : callable, optional
         A scalar of each iterate, such as its error where the truth is known; recorded in the history's last column.
     finish : callable, optional
-        Makes the iterate of a state; by default its ``x``.
+        Makes the iterate of a state, in the caller's units; by default its ``x``.
     watched : callable, optional
         Makes what is watched of a state, where that is not the iterate.
+    unit : Scalar, optional
+        What the state's ``x``, ``r_norm`` and ``s_norm`` are multiples of.
 
     Raises
     ------
     ConfigurationError
         ``max_iterations`` is negative.
     """
-    return run(xp, start, step, max_iterations, record, watch, finish, watched)[0]
+    return run(xp, start, step, max_iterations, record, watch, finish, watched, unit)[0]
 
 
 def run(
@@ -113,19 +119,23 @@ def run(
     watch: Callable[[Array], Scalar] | None = None,
     finish: Callable[[Any], Array] | None = None,
     watched: Callable[[Any], Array] | None = None,
+    unit: Scalar | None = None,
 ) -> tuple[Solution, Any]:
     """:func:`iterate`, and the last state."""
     if max_iterations < 0:
         raise ConfigurationError(f"max_iterations must not be negative, not {max_iterations!r}")
     s, record = xp.s, record or watch is not None
-    made = finish or (lambda state: state.x)
+    made = finish or (lambda state: state.x if unit is None else unit * state.x)
     shown = watched or made
     nothing = s.const(float("nan"))
+
+    def norms(state: Any) -> tuple[Scalar, Scalar]:
+        return (state.r_norm, state.s_norm) if unit is None else (unit * state.r_norm, unit * state.s_norm)
 
     def noted(state: Any, table: Any) -> _Run:
         if record:
             seen = nothing if watch is None else watch(shown(state))
-            table = xp.record(table, state.k, (state.r_norm, state.s_norm, seen))
+            table = xp.record(table, state.k, (*norms(state), seen))
         return _Run(state, table)
 
     def going(at: _Run) -> Any:
@@ -134,7 +144,7 @@ def run(
     first = noted(start, xp.recorder(max_iterations + 1, len(HISTORY)) if record else ())
     last = xp.while_loop(going, lambda at: noted(step(at.state), at.table), first)
     state = last.state
-    return Solution(made(state), state.k, state.why, state.r_norm, state.s_norm, last.table), state
+    return Solution(made(state), state.k, state.why, *norms(state), last.table), state
 
 
 def history_of(xp: Backend, solution: Solution) -> np.ndarray:
@@ -172,6 +182,22 @@ def ratio(xp: Backend, a: Scalar, b: Scalar) -> Scalar:
     return s.where(b == 0, zero, s.div(a, b))
 
 
+def in_units(xp: Backend, b: Array, x0: Array | None = None) -> tuple[Scalar, Array, Array | None]:
+    """The largest modulus ``u`` in ``b`` and ``x0``, and the two in units of it.
+
+    It is 1 where u lies between eps and 1 / eps, whose squares are safe, since a division would only round; and where u
+    has no inverse.
+    """
+    s, one = xp.s, xp.s.const(1.0)
+    sizes = [xp.norm_inf(xp.reshape(v, (-1,))) for v in (b, x0) if v is not None]
+    unit = sizes[0] if x0 is None else s.maximum(*sizes)
+    inverse = s.div(one, unit)
+    far = s.or_(unit < xp.eps, inverse < xp.eps)
+    usable = s.and_(far, unit > 0, inverse > 0, s.isfinite(inverse))
+    unit, inverse = s.where(usable, unit, one), s.where(usable, inverse, one)
+    return unit, b * inverse, None if x0 is None else x0 * inverse
+
+
 def normalised(xp: Backend, x: Array) -> tuple[Array, Scalar]:
     """``x / |x|`` and ``|x|``; a vector of zeros stays one. Donates ``x``."""
     size = norm(xp, x)
@@ -195,11 +221,12 @@ def finite(xp: Backend, *values: Scalar) -> Any:
 
 # --------------------------------------------------------------------------------- least squares from elsewhere, scaled
 class LeastSquares(NamedTuple):
-    """``min |A y - b|`` for the correction ``y`` in ``x = x0 + R^-1 y``."""
+    """``min |A y - b|`` for the correction ``y`` in ``x = x0 + u R^-1 y``; ``u`` is ``unit``."""
 
     A: Product
     At: Product
     b: Array
+    unit: Scalar
     finish: Callable[[Any], Array]
 
 
@@ -212,12 +239,13 @@ def corrected(
     """
     if x0 is not None:
         b = xp.axpy(-1.0, A(x0), xp.copy(b))
+    unit, b, _ = in_units(xp, b)
 
     def finish(state: Any) -> Array:
-        y = state.x if right is None else right[0](state.x)
-        return y if x0 is None else xp.axpy(1.0, x0, xp.copy(y))
+        y = unit * (state.x if right is None else right[0](state.x))
+        return y if x0 is None else xp.axpy(1.0, x0, y)
 
     if right is None:
-        return LeastSquares(A, At, b, finish)
+        return LeastSquares(A, At, b, unit, finish)
     solve, solve_t = right
-    return LeastSquares(lambda v: A(solve(v)), lambda w: solve_t(At(w)), b, finish)
+    return LeastSquares(lambda v: A(solve(v)), lambda w: solve_t(At(w)), b, unit, finish)

@@ -174,4 +174,4 @@ def lsmr(
     problem = corrected(xp, A, At, b, x0, right)
     start = lsmr_init(xp, problem.At, problem.b, damp, atol, btol, conlim)
     step = partial(lsmr_step, xp, problem.A, problem.At)
-    return iterate(xp, start, step, max_iterations, record, watch, problem.finish)
+    return iterate(xp, start, step, max_iterations, record, watch, problem.finish, unit=problem.unit)

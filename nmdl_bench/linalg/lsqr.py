@@ -231,4 +231,4 @@ def lsqr(
     problem = corrected(xp, A, At, b, x0, right)
     start = lsqr_init(xp, problem.At, problem.b, damp, atol, btol, conlim)
     step = partial(lsqr_step, xp, problem.A, problem.At)
-    return iterate(xp, start, step, max_iterations, record, watch, problem.finish)
+    return iterate(xp, start, step, max_iterations, record, watch, problem.finish, unit=problem.unit)

@@ -17,6 +17,7 @@ from nmdl_bench.linalg.iteration import (
     finite,
     first_of,
     hypot,
+    in_units,
     iterate,
     norm,
     ratio,
@@ -164,5 +165,6 @@ def minres(
     -----
     ``s_norm`` is ``|A r|`` of the iterate one step before.
     """
+    unit, b, x0 = in_units(xp, b, x0)
     start = minres_init(xp, A, b, M, x0, rtol)
-    return iterate(xp, start, partial(minres_step, xp, A, M), max_iterations, record, watch)
+    return iterate(xp, start, partial(minres_step, xp, A, M), max_iterations, record, watch, unit=unit)

@@ -17,6 +17,7 @@ from nmdl_bench.linalg.iteration import (
     corrected,
     finite,
     first_of,
+    in_units,
     iterate,
     norm,
     real,
@@ -91,8 +92,9 @@ def jacobi(
     x0, rtol, max_iterations, record, watch
         As for :func:`~nmdl_bench.linalg.cg.pcg`.
     """
+    unit, b, x0 = in_units(xp, b, x0)
     start = square_init(xp, A, b, weight, rtol, x0)
-    return iterate(xp, start, partial(jacobi_step, xp, A, 1.0 / diagonal), max_iterations, record, watch)
+    return iterate(xp, start, partial(jacobi_step, xp, A, 1.0 / diagonal), max_iterations, record, watch, unit=unit)
 
 
 def steepest_descent_step(xp: Backend, A: Product, state: StationaryState) -> StationaryState:
@@ -128,13 +130,15 @@ def steepest_descent(
     The error in A's norm falls by ``(cond - 1) / (cond + 1)`` a step at worst (Kantorovich 1948). For least squares
     see :func:`~nmdl_bench.linalg.cgls.steepest_descent_ls`.
     """
+    unit, b, x0 = in_units(xp, b, x0)
     start = square_init(xp, A, b, 1.0, rtol, x0)
-    return iterate(xp, start, partial(steepest_descent_step, xp, A), max_iterations, record, watch)
+    return iterate(xp, start, partial(steepest_descent_step, xp, A), max_iterations, record, watch, unit=unit)
 
 
 def landweber_init(xp: Backend, At: Product, b: Array, weight: float | Scalar, rtol: float | Scalar) -> StationaryState:
     """State at 0."""
-    s_norm, shape = norm(xp, At(b)), tuple(At(b).shape)
+    g = At(b)
+    s_norm, shape = norm(xp, g), tuple(g.shape)
     limit = real(xp, rtol) * s_norm
     why = first_of(xp, (xp.s.not_(xp.s.isfinite(s_norm)), NOT_FINITE), (s_norm <= 0, LEAST_SQUARES))
     return StationaryState(
@@ -174,4 +178,4 @@ def landweber(
     problem = corrected(xp, A, At, b, x0, None)
     start = landweber_init(xp, problem.At, problem.b, weight, rtol)
     step = partial(landweber_step, xp, problem.A, problem.At)
-    return iterate(xp, start, step, max_iterations, record, watch, problem.finish)
+    return iterate(xp, start, step, max_iterations, record, watch, problem.finish, unit=problem.unit)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nmdl_bench.contracts import Array, Scalar
+from nmdl_bench.linalg.lanczos import orthogonal_to
 from nmdl_bench.optimizers.curvature import Forcing, unit_of
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 class Krylov(NamedTuple):
     """Basis ``Q`` (m, n) and tridiagonal ``T`` (m, m), ``norm = |g|_2`` in units of ``unit = |g|_inf``.
 
-    Behind the rows in use, Q is zero and T is diagonal, above its spectrum. ``inside`` is whether ``-|g| T^-1 e_1`` is
+    Behind the rows in use, Q is zero and T is diagonal, above its spectrum; ``top`` is the largest modulus of an entry
+    in the rows in use. ``inside`` is whether ``-|g| T^-1 e_1`` is
     the minimiser within the region that the basis was made for.
     """
 
@@ -30,6 +32,7 @@ class Krylov(NamedTuple):
     T: Array
     norm: Scalar
     unit: Scalar
+    top: Scalar
     inside: Any
     forcing: Forcing
 
@@ -62,7 +65,7 @@ class _Inner(NamedTuple):
 def start(xp: Backend, m: int, n: int, forcing: Forcing) -> Krylov:
     """Memory for ``m`` rows of ``n``, before the first basis."""
     m, one = min(m, n), xp.s.const(1.0)
-    return Krylov(xp.zeros((m, n)), xp.zeros((m, m)), one, one, xp.s.int(0) == 0, forcing)
+    return Krylov(xp.zeros((m, n)), xp.zeros((m, m)), one, one, one, xp.s.int(0) == 0, forcing)
 
 
 def lanczos(
@@ -77,7 +80,7 @@ def lanczos(
 
     Gould, Lucidi, Roma and Toint (1999), algorithm 5.1. While T is positive definite and the solution inside, norms and
     residual come from the recurrences of conjugate gradients; from the edge on T is solved at every row. New vectors
-    are made orthogonal to all before, which the paper does without.
+    are made orthogonal to all before, twice, which the paper does without.
 
     Parameters
     ----------
@@ -113,7 +116,7 @@ def lanczos(
         Q = xp.set_row(now.Q, j, now.q)
         Bq = apply(now.q)
         entry = xp.dot(now.q, Bq)
-        Bq = xp.axpy(-1.0, (Q @ Bq) @ Q, Bq)
+        Bq = orthogonal_to(xp, Q, Bq)
         coupling = s.sqrt(xp.dot(Bq, Bq))
         at_j = xp.one_hot(j, m)
         delta, gamma = now.delta + entry * at_j, now.gamma + now.coupling * at_j
@@ -148,7 +151,7 @@ def lanczos(
     begin = _Inner(xp.zeros(tuple(old.Q.shape)), xp.zeros((m,)), xp.zeros((m,)), q, *scalars, s.int(0) == 0, s.int(0))
     last = xp.while_loop(going, step, begin)
     T = _tridiagonal(xp, last.delta, last.gamma, last.j)
-    return Krylov(last.Q, T, norm, unit, last.inside, forcing), last.j
+    return Krylov(last.Q, T, norm, unit, last.top, last.inside, forcing), last.j
 
 
 def _tridiagonal(xp: Backend, delta: Array, gamma: Array, j: Any) -> Array:

@@ -34,7 +34,8 @@ class DampedGaussNewton:
     """``g.p + p.(G + lam I) p / 2`` with ``G = J^T H J``, over a Krylov space of dimension ``max_cg`` at most.
 
     The region's ``radius`` is ``1 / lam`` here, and its ``growth`` Nielsen's ``nu``. The Krylov space is the same for
-    every ``lam``, so that a rejected trial costs no product.
+    every ``lam``, so that a rejected trial costs no product. The region's ``limit`` is ``1 / (eps c)`` with
+    ``c`` the tridiagonal's largest entry: less damping would be lost in the rounding errors of G.
     """
 
     max_cg: int
@@ -66,6 +67,9 @@ class DampedGaussNewton:
         region, counts = xp.cond(region.radius > 0, lambda region: (region, counts), first, region)
         lam = s.div(s.const(1.0), region.radius)
         krylov, j = lanczos(xp, apply, g, memory.krylov, lam)
+        limit = s.div(s.const(1.0), xp.eps * krylov.top)
+        usable = s.and_(limit > 0, s.isfinite(limit))
+        region = region._replace(limit=s.where(usable, limit, region.limit))
         return self.again(xp, memory._replace(krylov=krylov), g, region, counted(counts, "gauss-newton", j))
 
     def again(self, xp: Backend, memory: Damping, g: Array, region: Region, counts: Counts) -> Plan:
@@ -74,12 +78,16 @@ class DampedGaussNewton:
         return Plan(memory, *step_of(xp, krylov, h), region, counts)
 
     def resize(self, xp: Backend, region: Region, outcome: Outcome) -> Region:
-        """Nielsen (1999): ``lam`` times ``max(1/3, 1 - (2 ratio - 1)^3)``, or times ``nu``, which doubles then."""
+        """Nielsen (1999): ``lam`` times ``max(1/3, 1 - (2 ratio - 1)^3)``, or times ``nu``, which doubles then.
+
+        The radius ends at the limit: from infinity no rejections would lead back.
+        """
         s, two, better = xp.s, xp.s.const(2.0), outcome.ratio > region.accept
         q = 2 * outcome.ratio - 1
         shrink = s.maximum(s.const(1 / 3), 1 - q * q * q)
         factor = s.where(better, shrink, region.growth)
-        return region._replace(radius=s.div(region.radius, factor), growth=s.where(better, two, 2 * region.growth))
+        radius = s.minimum(s.div(region.radius, factor), region.limit)
+        return region._replace(radius=radius, growth=s.where(better, two, 2 * region.growth))
 
 
 @SOLVERS.register("levenberg-marquardt-cg", "Levenberg-Marquardt without matrices, by CG", kind="ours")

@@ -117,6 +117,28 @@ def test_what_is_not_finite_is_said(name: str, where: str, xp: Backend) -> None:
     assert found.k <= 2
 
 
+@pytest.mark.parametrize("name", [*SQUARE, *TALL, "block_lsqr"])
+@pytest.mark.parametrize("size", [1e-24, 1e24])
+def test_squares_in_single_precision_neither_underflow_nor_overflow(name: str, size: float) -> None:
+    xp = get_backend("numpy", "float32")
+    A, b = system(name)
+    options: dict[str, Any] = {"max_iterations": 600, "rtol": 1e-5, "watch": xp.norm_inf, **OPTIONS.get(name, {})}
+    if name in BLOCK:
+        options.pop("watch")
+    if name in ("lsqr", "lsmr"):
+        options.pop("rtol")
+    with xp.scope():
+        tiny, plain = (method(name, xp, xp.asarray(A), xp.asarray(u * b), **options) for u in (size, 1.0))
+        started = method(name, xp, xp.asarray(A), xp.asarray(size * b), x0=xp.asarray(tiny.x), **options)
+    assert np.any(plain.x)
+    np.testing.assert_allclose(tiny.x / np.float32(size), plain.x, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(started.x / np.float32(size), plain.x, rtol=1e-3, atol=1e-3)
+    assert tiny.r_norm == pytest.approx(size * plain.r_norm, rel=1e-2, abs=1e-5 * size)
+    if name not in BLOCK:
+        assert history_of(xp, tiny)[0, 0] == pytest.approx(size * np.linalg.norm(b), rel=1e-5)
+        assert history_of(xp, tiny)[-1, 2] == pytest.approx(np.abs(tiny.x).max(), rel=1e-5)
+
+
 @pytest.mark.parametrize("name", ["lsqr", "lsmr", "cgls"])
 @pytest.mark.parametrize("size", [1e-140, 1.0, 1e140])
 def test_least_squares_of_deficient_rank_give_the_shortest_solution(name: str, size: float) -> None:
@@ -197,6 +219,20 @@ def test_gmres_says_where_a_singular_system_has_no_solution() -> None:
     found = gmres(XP, lambda v: nilpotent @ v, np.array([1.0, 0.0]), max_iterations=50)
     assert found.reason in ("breakdown", "solved")
     assert np.all(np.isfinite(found.x))
+
+
+@pytest.mark.parametrize("size", [1e-8, 1.0, 1e8])
+@pytest.mark.parametrize("seed", range(3))
+def test_gmres_ends_with_the_least_residual_of_a_singular_system(size: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    Q = np.linalg.qr(rng.standard_normal((30, 30)))[0]
+    A, b = size * (Q * np.repeat([1.0, 2.0, 0.0], 10)) @ Q.T, rng.standard_normal(30)
+    for x0 in (None, rng.standard_normal(30) / size):
+        found = gmres(XP, lambda v, A=A: A @ v, b, x0=x0, max_iterations=50)
+        assert found.reason == "breakdown"
+        assert found.k <= 4
+        assert np.linalg.norm(b - A @ found.x) == pytest.approx(np.linalg.norm(Q[:, 20:].T @ b), rel=1e-12)
+        assert np.linalg.norm(found.x) < 20 / size
 
 
 def test_restarts_go_on_from_the_iterate() -> None:

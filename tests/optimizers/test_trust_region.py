@@ -161,6 +161,17 @@ def test_gltr_stops_where_its_tolerance_is_met_and_no_later() -> None:
         np.testing.assert_allclose(krylov.Q[:j] @ krylov.Q[:j].T, np.eye(j), atol=1e-12)
 
 
+@pytest.mark.parametrize("radius", [None, 1e3])
+def test_the_basis_stays_orthogonal_in_badly_conditioned_problems(radius: float | None) -> None:
+    rng = np.random.default_rng(0)
+    V = np.linalg.qr(rng.standard_normal((60, 60)))[0]
+    B, g = (V * np.logspace(-10, 0, 60)) @ V.T, rng.standard_normal(60)
+    krylov, j = lanczos(XP, lambda v: B @ v, g, start(XP, 60, 60, Forcing.start(XP, 1e-8, 1.0, 1.5)), 0.0, radius)
+    assert j > 20
+    np.testing.assert_allclose(krylov.Q[:j] @ krylov.Q[:j].T, np.eye(j), atol=1e-12)
+    assert np.linalg.eigvalsh(krylov.T)[0] > 0
+
+
 def test_a_damped_step_solves_the_shifted_system_for_every_shift() -> None:
     rng = np.random.default_rng(3)
     A = rng.standard_normal((4, 7))
@@ -203,6 +214,18 @@ def test_nielsens_rule() -> None:
     assert after(region, -1.0) == (pytest.approx(1.0), 4.0)
     assert after(region._replace(growth=4.0), np.nan) == (pytest.approx(0.5), 8.0)
     assert after(region._replace(growth=8.0), 0.75) == (pytest.approx(2.0 / (1 - 0.125)), 2.0)
+
+
+def test_damping_stays_above_the_rounding_errors_of_the_matrix() -> None:
+    """With one product a step, a linear problem takes any number of good steps."""
+    optimizer, w = LevenbergMarquardtCG(max_cg=1), np.array([1.0, 3.0, 100.0])
+    problem = QuadraticProblem(np.diag(w), np.zeros(3), 1e6 * np.ones(3))
+    objective = problem.bind(XP)
+    state = optimizer.init(objective, objective.x0)
+    for _ in range(120):
+        state = optimizer.step(objective, state)
+    assert state.k > 100
+    assert 1e10 < state.region.radius <= 1 / XP.eps
 
 
 @pytest.mark.parametrize("name", [*ALL, "levenberg-marquardt"])
