@@ -403,6 +403,13 @@ def test_spectral_steps_may_rise_and_armijos_may_not() -> None:
     assert rises[True] > 0
 
 
+def test_elements_at_a_bound_do_not_make_trials_longer() -> None:
+    problem = PROBLEMS.make("nonnegative-least-squares", n=200)
+    result = solve(problem, ProjectedGradient(), XP, Stop(max_iterations=200, gtol=0.0))
+    assert np.mean(result.x == 0) > 0.2
+    assert result.counts.forward <= 1.1 * result.iterations
+
+
 # ------------------------------------------------------------------------------------------------------ hard to please
 def stationary() -> CompositeProblem:
     """Least squares to the target 0 from 0, where value, penalty and gradient vanish."""
