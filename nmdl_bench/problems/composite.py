@@ -138,7 +138,7 @@ class CompositeProblem:
 
     @property
     def provides(self) -> tuple[str, ...]:
-        """What the smooth part provides, and what is added."""
+        """What the smooth part provides and a penalty leaves, and what is added."""
         return structure_of(self.h, getattr(self.smooth, "provides", ()))
 
     @cached_property
@@ -162,5 +162,6 @@ class CompositeProblem:
 
 
 def structure_of(h: Penalty, smooth: tuple[str, ...] = ("gauss-newton",)) -> tuple[str, ...]:
-    """Structure of a problem with penalty ``h``, for what its smooth part provides."""
-    return ("composite", *(("bounds",) if isinstance(h, Box) else ()), *smooth)
+    """Structure of a problem with penalty ``h``, for what its smooth part provides; ``"logistic"`` is no part of it."""
+    kept = (structure for structure in smooth if structure != "logistic")
+    return ("composite", *(("bounds",) if isinstance(h, Box) else ()), *kept)
