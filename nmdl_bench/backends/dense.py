@@ -1,9 +1,11 @@
-"""Factorisations of small dense matrices. What has no factorisation gives NaN, on every library alike; none raises."""
+"""The identity, and factorisations of small dense matrices. What has no factorisation gives NaN; none raises."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from nmdl_bench.backends.namespace import Namespace
 from nmdl_bench.contracts import Array, Scalar
@@ -12,11 +14,17 @@ from nmdl_bench.contracts import Array, Scalar
 class Dense(Namespace):
     """QR, SVD, Cholesky, eigenvalues and solves, of one matrix (m, n) of the backend's precision."""
 
+    constant: Callable[[Any], Array]
     total: Callable[[Array], Scalar]
     linalg: Any
     """The library's own namespace, with the array API standard's names."""
     linalg_error: type[Exception] | tuple[type[Exception], ...] = ()
     """What it raises where a matrix is singular, indefinite or not finite."""
+
+    def eye(self, n: int) -> Array:
+        """The identity (n, n), made on the device: as a constant it would be part of a compiled program."""
+        i, zeros = self.constant(np.arange(n)), self.zeros((n, n))
+        return self.where(self.reshape(i, (n, 1)) == self.reshape(i, (1, n)), zeros + 1.0, zeros)
 
     def qr(self, A: Array) -> tuple[Array, Array]:
         """``A = Q R``, reduced: Q (m, k) with orthonormal columns, R (k, n) upper triangular, k = min(m, n)."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
 
 TOLERANCE = 1e-10
-"""Of the gradient's maximum norm in Newton's method; ten roundings where that is more. One more step follows."""
+"""Of the first gradient's maximum norm in Newton's method; ten roundings where that is more. One more step follows."""
 BLURRED = 1e-8
 """Share of the value below which rounding errors may hide a decrease; a thousand roundings where that is more."""
 STEPS = 50
@@ -154,8 +154,9 @@ def _by_newton(xp: Backend, loss: Loss, Z: Array, C: Array, alpha: float, W: Arr
     is asked for is small against ``f``, whose rounding errors may hide it, the slope decides: the trial's may be half
     the start's in modulus (Hager and Zhang 2005, approximate Wolfe condition, delta = 1/4).
 
-    The matrix is factorised after ``eps tr(H_WW)`` is added to its diagonal: with little regularisation it is singular
-    to working precision, since the softmax does not see a number that is added to all outputs of a sample.
+    With little regularisation the matrix is singular to working precision, since the softmax does not see a number
+    that is added to all outputs of a sample; :func:`_factorise` shifts it. Where a direction is not finite all the
+    same, the iteration ends.
     """
     s, (p, k) = xp.s, W.shape
     if p * k > LARGEST:
@@ -163,7 +164,6 @@ def _by_newton(xp: Backend, loss: Loss, Z: Array, C: Array, alpha: float, W: Arr
             f"the last layer's {p} x {k} weights are more than Newton's method eliminates, {LARGEST}; use fewer "
             "features, or the loss 'least-squares'"
         )
-    tolerance = max(TOLERANCE, 10 * xp.eps)
 
     def value(S: Array, W: Array) -> tuple[Scalar, Tape]:
         f, tape = loss.forward(xp, S, C)
@@ -193,15 +193,17 @@ def _by_newton(xp: Backend, loss: Loss, Z: Array, C: Array, alpha: float, W: Arr
             return NewtonState(W_t, S_t, f_t, g_t, L_t, s.const(1.0), products + 2, steps + 1, more)
 
         def reject() -> NewtonState:
-            return NewtonState(W, S, f, g, L, 0.5 * t, products + 1, steps + 1, t > 1e-10)
+            more = s.and_(t > 1e-10, s.isfinite(slope))
+            return NewtonState(W, S, f, g, L, 0.5 * t, products + 1, steps + 1, more)
 
         low = s.or_(f_t <= f + 1e-4 * t * slope, s.and_(small, slope_t <= -0.5 * slope))
-        return xp.cond(s.or_(low, xp.norm_inf(g) <= tolerance), accept, reject)
+        return xp.cond(s.and_(s.isfinite(slope), s.or_(low, xp.norm_inf(g) <= tolerance)), accept, reject)
 
     W = xp.copy(W)
     S = Z @ W
     f, _ = value(S, W)
     g, L = linearise(S, W)
+    tolerance = xp.norm_inf(g) * max(TOLERANCE, 10 * xp.eps)
     start = NewtonState(W, S, f, g, L, s.const(1.0), s.int(1), s.int(0), s.int(0) == 0)
 
     def going(state: NewtonState) -> Any:
@@ -215,7 +217,8 @@ def _by_newton(xp: Backend, loss: Loss, Z: Array, C: Array, alpha: float, W: Arr
 def _factorise(xp: Backend, loss: Loss, Z: Array, tape: Tape, alpha: float, k: int) -> Array:
     """Cholesky factor of ``H_WW`` (k p, k p): block (c, d) is ``Z^T diag(H_cd) Z + alpha [c = d]``.
 
-    Blocks below the diagonal are computed, and half of those on it; the rest is their transpose.
+    Blocks below the diagonal are computed, and half of those on it; the rest is their transpose. To the diagonal
+    ``eps tr(H_WW)`` is added, and ten times as much, at most the trace, until the factor is finite.
     """
     n, p = Z.shape
     columns, index = [], xp.constant(range(k))
@@ -227,11 +230,13 @@ def _factorise(xp: Backend, loss: Loss, Z: Array, tape: Tape, alpha: float, k: i
         columns.append(xp.concat([xp.zeros((d * p, p)), weighted.T @ Z], axis=0))
     H = xp.concat(columns, axis=1)
     H = H + H.T
-    trace = xp.total(H * diagonal(xp, k * p, xp.s.const(1.0)))
-    return xp.cholesky(H + diagonal(xp, k * p, alpha + xp.eps * trace))
+    s, identity = xp.s, xp.eye(k * p)
+    trace = xp.total(H * identity)
 
+    def shifted(state: tuple[Array, Scalar, Any]) -> tuple[Array, Scalar, Any]:
+        _, shift, _ = state
+        L = xp.cholesky(H + (alpha + shift) * identity)
+        return L, 10.0 * shift, s.and_(s.not_(s.isfinite(xp.total(L))), shift < trace)
 
-def diagonal(xp: Backend, n: int, a: Scalar) -> Array:
-    """``a I`` (n, n)."""
-    i, zeros = xp.constant(range(n)), xp.zeros((n, n))
-    return xp.where(xp.reshape(i, (n, 1)) == xp.reshape(i, (1, n)), zeros + a, zeros)
+    L, _, _ = xp.while_loop(lambda state: state[2], shifted, (xp.zeros((k * p, k * p)), xp.eps * trace, s.int(0) == 0))
+    return L

@@ -54,7 +54,8 @@ class Acceleration:
         again = s.or_(step.k == 0, self._turned(xp, step, forth))  # the first L was but a guess
         t, c = s.where(again, one, t), s.where(again, s.const(0.0), c)
         L = s.where(again, seen_or_smaller(xp, step, memory.shrink, step.k == 0), step.L)
-        return Next(xp.add_scaled(step.x_new, c, forth), s.not_(c > 0), L, Momentum(t, memory.shrink))
+        stalled = s.and_(step.fresh, step.still)
+        return Next(xp.add_scaled(step.x_new, c, forth), s.not_(c > 0), L, Momentum(t, memory.shrink), stalled)
 
     def _turned(self, xp: Backend, step: Accepted, forth: Array) -> Any:
         if self.restart == "none":

@@ -26,7 +26,7 @@ class Blocks(NamedTuple):
     """``owner`` (n,) numbers each element's block; the next trial moves block ``i``.
 
     ``x_old`` holds each block as it was before its last step, ``L`` (blocks,) their Lipschitz estimates; ``beta`` is
-    the inertia, ``shrink`` what an estimate is multiplied by after a step.
+    the inertia, ``shrink`` what an estimate is multiplied by after a step. The last ``still`` steps have moved nothing.
     """
 
     owner: Array
@@ -35,11 +35,15 @@ class Blocks(NamedTuple):
     i: Any
     beta: Scalar
     shrink: Scalar
+    still: Any
 
 
 @dataclass(frozen=True)
 class Alternation:
-    """``y`` is ``x`` with the next block moved on by ``beta`` times its last step."""
+    """``y`` is ``x`` with the next block moved on by ``beta`` times its last step.
+
+    A block that is at a fixed point may move again once another has: the end is where none does, one after another.
+    """
 
     blocks: int
     inertia: float
@@ -51,13 +55,16 @@ class Alternation:
         for number, block in enumerate(cast(Any, objective).blocks):
             owner[block] = number
         beta, shrink = s.const(self.inertia), s.const(self.shrink)
-        return Blocks(xp.copy(xp.asarray(owner)), xp.copy(x), xp.zeros((self.blocks,)) + L, s.int(0), beta, shrink)
+        owner, Ls = xp.copy(xp.asarray(owner)), xp.zeros((self.blocks,)) + L
+        return Blocks(owner, xp.copy(x), Ls, s.int(0), beta, shrink, s.int(0))
 
     def trial(self, xp: Backend, memory: Blocks, x: Array, p: Array) -> Array:
         return xp.where(self._mine(xp, memory, memory.i), p, x)
 
     def turn(self, xp: Backend, memory: Blocks, step: Accepted) -> Next:
-        s, (owner, x_old, Ls, i, beta, shrink) = xp.s, memory
+        s, (owner, x_old, Ls, i, beta, shrink, still) = xp.s, memory
+        move = step.x_new - step.x
+        still = s.where(s.and_(step.still, xp.norm_inf(move) <= 0), still + 1, s.int(0))
         x_old = xp.where(self._mine(xp, memory, i), step.x, x_old)
         e = xp.one_hot(i, self.blocks)
         Ls = Ls * (1 - e) + e * seen_or_smaller(xp, step, shrink, step.k < self.blocks)
@@ -65,7 +72,8 @@ class Alternation:
         c = s.where(step.k + 1 < self.blocks, s.const(0.0), beta)  # a block that has not moved has no inertia
         last = xp.where(self._mine(xp, memory, i), step.x_new - x_old, xp.zeros(x_old.shape))
         L = xp.dot(xp.one_hot(i, self.blocks), Ls)
-        return Next(xp.add_scaled(step.x_new, c, last), s.not_(c > 0), L, Blocks(owner, x_old, Ls, i, beta, shrink))
+        y, memory = xp.add_scaled(step.x_new, c, last), Blocks(owner, x_old, Ls, i, beta, shrink, still)
+        return Next(y, s.not_(c > 0), L, memory, still >= self.blocks)
 
     def reset(self, xp: Backend, memory: Blocks) -> Blocks:
         return memory

@@ -19,6 +19,20 @@ SAFE = 1e-10, 1e10
 
 
 @dataclass(frozen=True)
+class ArcGradient(Gradient):
+    """``d = -g``, and a first trial as along a line, by the gradients' elements that the step has moved.
+
+    Those at a bound do not change with the step, however long it is: with them, it would seem too short.
+    """
+
+    def update(self, objective: Objective, memory: Any, step: Step) -> Turn:
+        xp = objective.xp
+        moved = xp.where(xp.abs(step.x_new - step.x) > 0, xp.zeros(step.x.shape) + 1.0, xp.zeros(step.x.shape))
+        turn = super().update(objective, memory, step._replace(g=moved * step.g, g_new=moved * step.g_new))
+        return turn._replace(d=-step.g_new)
+
+
+@dataclass(frozen=True)
 class SpectralGradient(Direction):
     """``d = -g`` and the first trial ``s.s / s.y`` of Barzilai and Borwein (1988); twice the last where s.y <= 0."""
 
@@ -76,7 +90,7 @@ class ProjectedGradient:
 
     @property
     def _direction(self) -> Direction:
-        return SpectralGradient() if self.spectral else Gradient()
+        return SpectralGradient() if self.spectral else ArcGradient()
 
     def init(self, objective: Objective, x: Array, batch: Array | None = None) -> ArcState:
         return arc_init(objective, x, self._arc, self._direction)

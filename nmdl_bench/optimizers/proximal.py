@@ -47,8 +47,8 @@ class ProximalState(NamedTuple):
 class Accepted(NamedTuple):
     """A step from ``x`` by way of ``y`` to ``x_new``.
 
-    ``F, F_new`` are total values at the ends, ``curvature`` is ``d.(g_new - g_y) / d.d`` along ``d = x_new - y``, and
-    ``k`` counts the steps before.
+    ``F, F_new`` are total values at the ends, ``curvature`` is ``d.(g_new - g_y) / d.d`` along ``d = x_new - y``,
+    ``still`` where ``d`` is zero to the last digit, ``fresh`` where ``y`` was ``x``, and ``k`` counts the steps before.
     """
 
     x: Array
@@ -58,16 +58,22 @@ class Accepted(NamedTuple):
     F_new: Scalar
     L: Scalar
     curvature: Scalar
+    still: Any
+    fresh: Any
     k: Any
 
 
 class Next(NamedTuple):
-    """Where the next trial starts: ``y``, whether it is ``x_new`` itself (``fresh``), with which ``L``."""
+    """Where the next trial starts: ``y``, whether it is ``x_new`` itself (``fresh``), with which ``L``.
+
+    ``stalled`` where no further trial would move.
+    """
 
     y: Array
     fresh: Any
     L: Scalar
     memory: Any
+    stalled: Any
 
 
 class Inertia(Protocol):
@@ -149,10 +155,9 @@ def proximal_step(objective: Objective, state: ProximalState, inertia: Inertia, 
 
         def accept(state: ProximalState, x_t: Array, g_t: Array, slope: Scalar) -> ProximalState:
             F_t, g_norm = total(objective, x_t, f_t), measure(objective, x_t, g_t)
-            stalled = s.and_(state.fresh, dd <= 0)  # a fixed point to the last digit
-            curvature = s.div(slope, dd)
-            step = Accepted(state.x, state.y, x_t, state.f, F_t, state.L, curvature, state.k)
-            y, fresh, L, memory = inertia.turn(xp, state.memory, step)
+            curvature, still = s.div(slope, dd), dd <= 0
+            step = Accepted(state.x, state.y, x_t, state.f, F_t, state.L, curvature, still, state.fresh, state.k)
+            y, fresh, L, memory, stalled = inertia.turn(xp, state.memory, step)
             return ProximalState(
                 x_t, F_t, g_norm, y, f_t, g_t, L, state.growth, fresh, fresh, s.int(0), memory, state.k + 1,
                 state.counts, stalled,

@@ -40,7 +40,7 @@ class NoInertia:
 
     def turn(self, xp: Backend, memory: Still, step: Accepted) -> Next:
         L = seen_or_smaller(xp, step, memory.shrink, step.k == 0)
-        return Next(xp.copy(step.x_new), xp.s.int(0) == 0, L, memory)
+        return Next(xp.copy(step.x_new), xp.s.int(0) == 0, L, memory, step.still)
 
     def reset(self, xp: Backend, memory: Still) -> Still:
         return memory

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nmdl_bench.contracts import Array, ConfigurationError, Objective, Scalar, Tape, unknown
-from nmdl_bench.optimizers.elimination import Eliminated, diagonal, eliminate, is_least_squares, project, solve
+from nmdl_bench.optimizers.elimination import Eliminated, eliminate, is_least_squares, project, solve
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -158,7 +158,7 @@ class Reduced:
             dZ, _ = self.parts.features_jvp(tape.features, v)
             return carry, self._stacked(*self._vary(tape, dZ, self.kind == "golub-pereyra"), v)
 
-        _, columns = xp.scan(column, xp.s.int(0), diagonal(xp, q, xp.s.const(1.0)))
+        _, columns = xp.scan(column, xp.s.int(0), xp.eye(q))
         return xp.reshape(xp.ravel([columns]), (q, -1)).T
 
     def _stacked(self, S: Array, W: Array, theta: Array) -> Array:

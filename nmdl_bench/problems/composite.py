@@ -11,7 +11,7 @@ import numpy as np
 from nmdl_bench.backends import get_backend
 from nmdl_bench.contracts import Array, ConfigurationError, Objective, Problem, Scalar, Tape
 from nmdl_bench.data.batches import redraw
-from nmdl_bench.problems.penalties import Box, Penalty, indicator, project
+from nmdl_bench.problems.penalties import Box, Penalty, WithinBounds
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -89,20 +89,12 @@ class Bounded(NamedTuple):
 
 
 @dataclass(frozen=True)
-class BoundedObjective(_Wrapped):
+class BoundedObjective(_Wrapped, WithinBounds):
     """``f`` between bounds, ``lower <= x <= upper``, which are data on the device; ``h`` is their indicator."""
 
     @property
     def static(self) -> Any:
         return type(self.smooth), self.smooth.static
-
-    @property
-    def lower(self) -> Array:
-        return self.arrays.lower
-
-    @property
-    def upper(self) -> Array:
-        return self.arrays.upper
 
     def with_arrays(self, arrays: Bounded | None) -> BoundedObjective:
         smooth = self.smooth.with_arrays(None if arrays is None else arrays.smooth)
@@ -111,12 +103,6 @@ class BoundedObjective(_Wrapped):
     def redraw(self, epoch: int, seed: int) -> Any:
         drawn = redraw(self.smooth, epoch, seed)
         return self.arrays if drawn is self.smooth.arrays else self.arrays._replace(smooth=drawn)
-
-    def penalty(self, x: Array) -> Scalar:
-        return indicator(self.xp, x, self.lower, self.upper)
-
-    def prox(self, v: Array, t: Scalar) -> Array:
-        return project(self.xp, v, self.lower, self.upper)
 
 
 @dataclass(eq=False)
@@ -152,7 +138,7 @@ class CompositeProblem:
 
     @property
     def provides(self) -> tuple[str, ...]:
-        """What the smooth part provides, and what is added."""
+        """What the smooth part provides and a penalty leaves, and what is added."""
         return structure_of(self.h, getattr(self.smooth, "provides", ()))
 
     @cached_property
@@ -176,5 +162,6 @@ class CompositeProblem:
 
 
 def structure_of(h: Penalty, smooth: tuple[str, ...] = ("gauss-newton",)) -> tuple[str, ...]:
-    """Structure of a problem with penalty ``h``, for what its smooth part provides."""
-    return ("composite", *(("bounds",) if isinstance(h, Box) else ()), *smooth)
+    """Structure of a problem with penalty ``h``, for what its smooth part provides; ``"logistic"`` is no part of it."""
+    kept = (structure for structure in smooth if structure != "logistic")
+    return ("composite", *(("bounds",) if isinstance(h, Box) else ()), *kept)

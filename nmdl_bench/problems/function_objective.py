@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from nmdl_bench.contracts import Array, ConfigurationError, Scalar
+from nmdl_bench.problems.penalties import WithinBounds
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -168,6 +169,9 @@ class ResidualObjective(FunctionObjective):
         return self.vjp(tape, cast(Array, tape.r))
 
     def gauss_newton(self, tape: FunctionTape, v: Array) -> Array:
+        if self.static.jacobian is not None and self.static.jvp is None and self.static.vjp is None:
+            J = self.jacobian(tape)  # evaluated once
+            return J.T @ (J @ v)
         return self.vjp(tape, self.jvp(tape, v))
 
     def hessian(self, tape: FunctionTape, v: Array) -> Array:
@@ -181,37 +185,13 @@ class ResidualObjective(FunctionObjective):
         return xp.hessian_product(self._value, tape.x, v)
 
 
-class _Bounds:
-    """The bounds ``lower <= x <= upper``; :func:`prox` projects onto them, and :func:`penalty` is zero between them."""
-
-    xp: Backend
-    arrays: Data
-
-    @property
-    def lower(self) -> Array:
-        return self.arrays.lower
-
-    @property
-    def upper(self) -> Array:
-        return self.arrays.upper
-
-    def penalty(self, x: Array) -> Scalar:
-        """Zero: solvers with bounds keep to them."""
-        return self.xp.s.const(0.0)
-
-    def prox(self, v: Array, t: Scalar) -> Array:
-        """The nearest point within the bounds; NaN stays NaN."""
-        xp, lower, upper = self.xp, self.lower, self.upper
-        return xp.where(v < lower, lower, xp.where(v > upper, upper, v))
-
-
 @dataclass(frozen=True)
-class BoundedFunction(_Bounds, FunctionObjective):
+class BoundedFunction(WithinBounds, FunctionObjective):
     """A function within bounds."""
 
 
 @dataclass(frozen=True)
-class BoundedResidual(_Bounds, ResidualObjective):
+class BoundedResidual(WithinBounds, ResidualObjective):
     """Least squares within bounds."""
 
 

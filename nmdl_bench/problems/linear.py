@@ -146,7 +146,7 @@ class LinearObjective:
         matrix = A.matrix(xp, self.arrays.map)
         if not alpha:
             return matrix
-        return xp.concat([matrix, xp.constant(sqrt(alpha) * np.eye(tape.x.shape[0]))], axis=0)
+        return xp.concat([matrix, sqrt(alpha) * xp.eye(tape.x.shape[0])], axis=0)
 
     def jvp(self, tape: LinearTape, v: Array) -> Array:
         xp, (A, alpha) = self.xp, self.static

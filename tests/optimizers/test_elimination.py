@@ -111,6 +111,34 @@ def test_separated_classes_with_hardly_a_regulariser() -> None:
     assert at.f < 1e-5
 
 
+def test_separated_classes_without_a_regulariser() -> None:
+    """The softmax's Hessian is singular and the minimum at infinity: the gradient falls all the same."""
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        C = np.eye(4)[rng.integers(4, size=60)]
+        Z = np.column_stack([C + 0.01 * rng.standard_normal(C.shape), np.ones(60)])
+        first = np.abs(Z.T @ ENTROPY.grad(XP, ENTROPY.forward(XP, 0 * C, C)[1])).max()
+        at = found(ENTROPY, Z, C, 0.0)
+        assert at.g_norm <= 1e-10 * first
+        assert np.isfinite(at.factors).all()
+
+
+def test_the_scale_of_the_features_does_not_matter() -> None:
+    Z, C = samples()
+    one, scaled = found(ENTROPY, Z, C, 0.0), found(ENTROPY, 1e-9 * Z, C, 0.0)
+    assert scaled.f == pytest.approx(one.f, rel=1e-13)
+    seen = [W - W.mean(axis=1, keepdims=True) for W in (1e-9 * scaled.W, one.W)]  # the softmax does not see the rest
+    np.testing.assert_allclose(*seen, atol=1e-9)
+
+
+def test_without_a_direction_it_ends_at_once() -> None:
+    Z, C = samples()
+    at = found(ENTROPY, 0 * Z, C, 0.0)
+    assert at.products == 2
+    assert not at.W.any()
+    assert at.f == pytest.approx(np.log(3))
+
+
 def test_too_many_weights_are_named() -> None:
     with pytest.raises(ConfigurationError, match="2000 x 3 weights are more than Newton's method eliminates, 4000"):
         found(ENTROPY, np.zeros((2, 2000)), np.zeros((2, 3)), 1.0)

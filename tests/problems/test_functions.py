@@ -121,6 +121,20 @@ def test_objective_of_a_residual_with_products_on_numpy() -> None:
     check_objective(problem.bind(NUMPY), autodiff=["torch"])
 
 
+def test_a_product_evaluates_a_given_jacobian_once() -> None:
+    calls = []
+
+    def counted(xp: Any, x: Any, A: Any) -> Any:
+        calls.append(x)
+        return jacobian(xp, x, A)
+
+    objective: Any = ResidualProblem("squares", residual, X0, args=[A], jacobian=counted).bind(NUMPY)
+    v = np.array([1.0, -2.0, 0.5])
+    J = jacobian(NUMPY, np.array(X0), A)
+    np.testing.assert_array_equal(objective.gauss_newton(objective.forward(objective.x0)[1], v), J.T @ (J @ v))
+    assert len(calls) == 1
+
+
 def test_a_gradient_that_is_the_point_itself_is_not_overwritten() -> None:
     problem = FunctionProblem("ball", lambda xp, x: 0.5 * xp.dot(x, x), [3.0, -4.0], grad=lambda xp, x: x)
     for xp in (NUMPY, TORCH, *standins()):
@@ -198,7 +212,8 @@ def test_bounds_are_structure_with_a_projection() -> None:
             np.testing.assert_array_equal(xp.to_numpy(objective.prox(v, xp.s.const(1.0))), [0.0, -3.0, 1.0])
             assert np.isnan(xp.to_numpy(objective.prox(v * np.nan, xp.s.const(1.0)))).all()
             np.testing.assert_array_equal(xp.to_numpy(v), [-3.0, -3.0, 3.0])
-            assert xp.to_numpy(xp.zeros((1,)) + objective.penalty(v)) == 0.0
+            for x, outside in ((objective.x0, 0.0), (v, np.inf)):
+                assert xp.to_numpy(xp.zeros((1,)) + objective.penalty(x)) == outside
             np.testing.assert_array_equal(xp.to_numpy(objective.lower), lower)
             np.testing.assert_array_equal(xp.to_numpy(objective.upper), [1.0, 1.0, 1.0])
     assert FunctionProblem("f", value, X0, args=[A]).provides == ()

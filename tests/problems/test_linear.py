@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -56,6 +57,19 @@ def test_sums_of_squares_on_all_backends(name: str, xp: Backend) -> None:
     expected = [0.5 * r @ r], J.T @ r, r, J, J @ v, J.T @ r, J.T @ (J @ v), J.T @ (J @ v)
     for ours, theirs in zip(found, expected):
         np.testing.assert_allclose(xp.to_numpy(ours), theirs, rtol=1e-12, atol=1e-13)
+
+
+def test_tikhonovs_rows_are_no_part_of_a_compiled_program() -> None:
+    """The identity is made on the device; as a constant its n^2 numbers are in the program's text."""
+    xp, n = get_backend("jax"), 100
+    with xp.scope():
+        objective = LinearProblem("wide", "", np.ones((2, n)), np.ones(2), alpha=0.1).bind(xp)
+
+        def jacobian(arrays: Any, x: Any) -> Any:
+            at = objective.with_arrays(arrays)
+            return at.jacobian(at.forward(x)[1])
+
+        assert len(jax.jit(jacobian).lower(objective.arrays, objective.x0).as_text()) < n * n
 
 
 def test_separable_maps_are_kronecker_products() -> None:
