@@ -65,6 +65,7 @@ class Evaluation:
     def __init__(self, objective: Objective) -> None:
         self.objective, self.xp, self.arrays = objective, objective.xp, objective.arrays
         self.x0, self.n_samples, self.static = objective.x0, objective.n_samples, objective.static
+        self._bound = objective
         self._forward = compiled(("forward",), objective, _forward)
         self._grad = compiled(("grad",), objective, _grad)
         self._both = compiled(("value and grad",), objective, _value_and_grad)
@@ -72,11 +73,16 @@ class Evaluation:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.objective, name)
 
+    def take(self, arrays: Any) -> None:
+        """Evaluate over these arrays from now on."""
+        if arrays is not self.arrays:
+            self.arrays, self._bound = arrays, self.objective.with_arrays(arrays)
+
     def forward(self, x: Array, batch: Array | None = None) -> Any:
-        return self._forward(self.arrays, x, batch)
+        return self._bound.forward(x, batch) if self.xp.eager else self._forward(self.arrays, x, batch)
 
     def grad(self, tape: Any) -> Array:
-        return self._grad(self.arrays, tape)
+        return self._bound.grad(tape) if self.xp.eager else self._grad(self.arrays, tape)
 
     def norms(self, x: Array) -> tuple[float, float]:
         """Value and the gradient's maximum norm, on the host; of composite objectives those of all that is minimised.
@@ -102,7 +108,10 @@ class Evaluation:
 
     def value_and_grad(self, x: Array, batch: Array | None = None) -> Any:
         """Value and gradient, as the backend's scalar and array."""
-        return self._both(self.arrays, x, batch)
+        if not self.xp.eager:
+            return self._both(self.arrays, x, batch)
+        f, tape = self._bound.forward(x, batch)
+        return f, self._bound.grad(tape)
 
 
 def _forward(bare: Objective) -> Callable[..., Any]:

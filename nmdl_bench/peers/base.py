@@ -23,7 +23,7 @@ class Counted:
 
     def take(self, arrays: Any) -> None:
         """Evaluate over these arrays from now on."""
-        self._evaluation.arrays = arrays
+        self._evaluation.take(arrays)
 
     def __call__(self, x: Array, batch: Array | None = None) -> tuple[Scalar, Array]:
         """Value and gradient at ``x``, over all samples or those of ``batch``."""

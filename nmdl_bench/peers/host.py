@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ class Host:
         self.objective, self.stop, self.record = objective, stop, record
         self.xp: Backend = objective.xp
         self.fused, self.squares, self.known = fused, squares, known
-        self.counts = Counts()
+        self._tally = dict.fromkeys(Counts._fields, 0)
         self.iteration = -1
         self.iterate = np.empty(0)
         self.bounds: tuple[np.ndarray, np.ndarray] | None = None
@@ -79,21 +80,21 @@ class Host:
     # ------------------------------------------------------------------------------------------------- evaluations
     def to_host(self, a: Array) -> np.ndarray:
         """A copy as float64."""
-        return self.xp.to_numpy(a).astype(np.float64)
+        return self.xp.to_numpy(a).astype(np.float64, copy=False)  # what to_numpy gives is a copy already
 
     def value(self, z: np.ndarray) -> float:
         """``f(z)``."""
         return self.at(z).f
 
-    def gradient(self, z: np.ndarray) -> np.ndarray:
-        """Gradient of ``f`` (n,), a copy."""
+    def gradient(self, z: np.ndarray, copy: bool = True) -> np.ndarray:
+        """Gradient of ``f`` (n,), a copy unless the caller leaves it as it is."""
         point = self.at(z)
         if point.g is None and self.squares:
             self.jacobian(z)
         if point.g is None:
             self.count(gradient=1)
             point.g = self.to_host(self._evaluation.grad(point.tape))
-        return point.g.copy()
+        return point.g.copy() if copy else point.g
 
     def hessian_product(self, z: np.ndarray, v: np.ndarray) -> np.ndarray:
         """Hessian times ``v`` (n,)."""
@@ -120,12 +121,11 @@ class Host:
 
     def at(self, z: np.ndarray) -> Point:
         """The point ``z``, evaluated unless it is known. Ends the run where no more forwards are allowed."""
-        for i, point in enumerate(self._points):
-            if np.array_equal(point.z, z):
-                self._points.append(self._points.pop(i))
-                return point
-        if self.counts.forward >= (self.stop.max_evaluations or np.inf):
-            raise Ended("max_iterations", f"{self.counts.forward} forwards")
+        known = self._known(z)
+        if known is not None:
+            return known
+        if self._tally["forward"] >= (self.stop.max_evaluations or np.inf):
+            raise Ended("max_iterations", f"{self._tally['forward']} forwards")
         x, z = self.xp.asarray(z), np.array(z, np.float64)
         if self.fused:
             f, g = self._evaluation.value_and_grad(x)
@@ -136,14 +136,29 @@ class Host:
             self.count(forward=1)
             point = Point(z, x, float(f), tape)
         self._points = [*self._points, point][-_KEPT:]
-        self._finite = self._finite and bool(np.isfinite(point.f))
-        if self.total(point) < self._best_value:
-            self._best, self._best_value = z, self.total(point)
+        self._finite = self._finite and math.isfinite(point.f)
+        total = self.total(point)
+        if total < self._best_value:
+            self._best, self._best_value = z, total
         return point
+
+    def _known(self, z: np.ndarray) -> Point | None:
+        """The point ``z`` where it is one of those kept; it is the last one used then."""
+        for i in range(len(self._points) - 1, -1, -1):
+            if _same(self._points[i].z, z):
+                self._points.append(self._points.pop(i))
+                return self._points[-1]
+        return None
+
+    @property
+    def counts(self) -> Counts:
+        """Evaluations so far."""
+        return Counts(**self._tally)
 
     def count(self, **more: int) -> None:
         """Add to the counts."""
-        self.counts = self.counts._replace(**{name: getattr(self.counts, name) + n for name, n in more.items()})
+        for name, n in more.items():
+            self._tally[name] += n
 
     def total(self, point: Point) -> float:
         """Value of all that is minimised: infinite outside the bounds."""
@@ -156,33 +171,50 @@ class Host:
     def note(self, z: np.ndarray, steps: int = 1) -> None:
         """Note the iterate after some more steps; Ended is raised where the run is over. The same again is no step.
 
-        An iterate out of bounds, as interior-point methods may have, is noted by its projection.
+        An iterate that is none of the points kept is evaluated off the clock and not counted. So is the projection by
+        which an iterate out of bounds is noted, as interior-point methods may have one.
         """
         z = z if self.bounds is None else np.clip(z, *self.bounds)
-        if self.iteration >= 0 and np.array_equal(z, self.iterate):
+        if self.iteration >= 0 and _same(z, self.iterate):
             self._idle += 1
             if self._idle >= IDLE + (0 if self.known else IDLE_SIMPLEX * z.size):
                 raise Ended("stalled", f"{self._idle} iterations in a row without a step")
             return
-        self._idle, self.iteration, self.iterate = 0, self.iteration + steps, np.array(z, np.float64)
-        loss, measure = None, np.nan
-        if self.known:
-            loss, measure = self.total(self.at(z)), self._measure(z)
-        x = self.xp.asarray(self.iterate)
-        if self.record(self.iteration, loss, x=x, counts=self.counts, grad_norm=measure):
+        self._idle, self.iteration = 0, self.iteration + steps
+        # the methods know their start
+        point = None if not self.known else self.at(z) if self.iteration == 0 else self._known(z)
+        if point is not None:
+            self.gradient(point.z, copy=False)
+            self.iterate, over = point.z, self._record(point)
+        else:
+            self.iterate = np.array(z, np.float64)
+            over = self.record(self.iteration, None, x=self.xp.asarray(z), counts=self.counts)
+        if over:
             raise Ended(*self.record.why())
         if self.iteration >= self.stop.max_iterations:
             raise Ended("max_iterations", f"{self.iteration} iterations")
 
+    def _record(self, point: Point) -> bool:
+        """Record a point whose gradient is known, by a chunk of its own: what is computed there is off the clock."""
+        if self.iteration == 0:  # which chunks follow
+            f, measure = self.total(point), self._measure(point)
+            return self.record(0, f, x=point.x, counts=self.counts, grad_norm=measure)
+
+        def rows() -> np.ndarray:
+            counts = self.counts
+            done = self.iteration, counts.forward, counts.gradient, counts.passes
+            return np.array([[*done, self.total(point), self._measure(point)]], np.float64)
+
+        return self.record.chunk(rows, point.x)
+
     @property
     def _is_better(self) -> bool:
         """Whether the best point evaluated is better than the iterate, where the iterate's value is known."""
-        return any(np.array_equal(p.z, self.iterate) and self._best_value < self.total(p) for p in self._points)
+        return any(_same(p.z, self.iterate) and self._best_value < self.total(p) for p in self._points)
 
-    def _measure(self, z: np.ndarray) -> float:
+    def _measure(self, point: Point) -> float:
         """The gradient's maximum norm, or with bounds the projected gradient's."""
-        g = self.gradient(z)
-        step = g if self.bounds is None else z - np.clip(z - g, *self.bounds)
+        step: Any = point.g if self.bounds is None else point.z - np.clip(point.z - point.g, *self.bounds)
         return float(np.abs(step).max())
 
     def run(self, x: Array, loop: Callable[[np.ndarray], Any]) -> Result:
@@ -209,6 +241,11 @@ class Host:
             status = "stalled" if self._finite else "diverged"
         z = self.iterate if status == "converged" or not self._is_better else self._best
         return Result(self.xp.asarray(z), status, reason, self.iteration, self.counts, float(self.counts.passes))
+
+
+def _same(y: np.ndarray, z: np.ndarray) -> bool:
+    """Whether two points (n,) are the same or equal; where they are not, one entry says so nearly always."""
+    return y is z or (y[-1] == z[-1] and bool((y == z).all()))
 
 
 def _hessian(objective: Objective, tape: Any, v: Array) -> Array:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from small_problems import ALPHA, CALLS, Small, boxed, convex, rosenbrock, suited
+from small_problems import ALPHA, CALLS, Quadratics, Small, boxed, convex, rosenbrock, suited
 
 from nmdl_bench.backends import get_backend
 from nmdl_bench.catalogue import PROBLEMS, SOLVERS
 from nmdl_bench.contracts import HISTORY_COLUMNS, ConfigurationError, Problem, Result, Stop, UnknownNameError
+from nmdl_bench.peers.host import Host
 from nmdl_bench.problems.learning import LearningProblem
 from nmdl_bench.registry import mismatch
 from nmdl_bench.solve import solve
@@ -100,6 +102,39 @@ def test_counts_are_the_evaluations_that_happen(peer: str) -> None:
     assert tuple(result.counts[2:]) == (CALLS["jvp"], CALLS["vjp"], CALLS["hessian"])
 
 
+@pytest.mark.parametrize("peer", ["scipy-lbfgsb", "scipy-bfgs", "torch-sgd"])
+def test_data_are_bound_once_and_not_at_every_evaluation(peer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bound = []
+    with_arrays = Quadratics.with_arrays
+
+    def counted(self: Any, arrays: Any) -> Any:
+        bound.append(arrays is not None)  # without arrays it is what a compiled function is made of
+        return with_arrays(self, arrays)
+
+    monkeypatch.setattr(Quadratics, "with_arrays", counted)
+    attempt(peer, suited(peer))
+    assert not any(bound)
+
+
+def test_the_norms_of_an_iterate_are_off_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Host, "_measure", slow := slowed(Host._measure, 0.02))
+    result = attempt("scipy-bfgs", suited("scipy-bfgs"))
+    assert slow.calls > 5  # type: ignore[attr-defined]
+    assert result.time < 0.02 * (slow.calls - 1)  # type: ignore[attr-defined]
+
+
+def slowed(fn: Any, seconds: float) -> Any:
+    """``fn``, which takes longer and counts its calls."""
+
+    def slow(*args: Any) -> Any:
+        slow.calls += 1  # type: ignore[attr-defined]
+        time.sleep(seconds)
+        return fn(*args)
+
+    slow.calls = 0  # type: ignore[attr-defined]
+    return slow
+
+
 @cases(PEERS)
 def test_nan_ends_as_diverged(peer: str) -> None:
     problem = problem_for(peer)
@@ -173,6 +208,21 @@ def test_an_interior_point_method_may_leave_the_bounds_on_its_way() -> None:
     assert result.status in ("max_iterations", "converged"), result.reason
     assert np.all(np.isfinite(column(result, "loss")))
     assert result.loss < column(result, "loss")[0]
+
+
+def test_a_projected_iterate_is_evaluated_off_the_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What counts is what SciPy asks for; the projections are the harness's own."""
+    asked: set[bytes] = set()
+    value = Host.value
+
+    def spied(host: Host, z: np.ndarray) -> float:
+        asked.add(z.tobytes())
+        return value(host, z)
+
+    monkeypatch.setattr(Host, "value", spied)
+    problem = PROBLEMS.make("bounded-logistic-digits", n=60)
+    result = attempt("scipy-trust-constr", problem, Stop(max_iterations=12))
+    assert result.counts.forward <= len(asked)
 
 
 def test_a_simplex_may_take_long_to_find_a_better_vertex() -> None:
