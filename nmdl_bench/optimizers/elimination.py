@@ -149,8 +149,9 @@ class NewtonState(NamedTuple):
 def _by_newton(xp: Backend, loss: Loss, Z: Array, C: Array, alpha: float, W: Array) -> Eliminated:
     """``W <- W - t H_WW^-1 g`` with ``t`` halved until Armijo's condition holds (Nocedal and Wright 2006, section 3.1).
 
-    The last step starts within the tolerance, and is not judged. It makes ``W`` exact to rounding errors, so that
-    ``W(theta)`` hardly depends on where the iteration started, nor differs between libraries. Where the decrease that
+    The last step starts within the tolerance, and is not judged; or rounding errors let the gradient fall no further,
+    as from a start that is the minimiser. It makes ``W`` exact to rounding errors, so that ``W(theta)`` hardly depends
+    on where the iteration started, nor differs between libraries. Where the decrease that
     is asked for is small against ``f``, whose rounding errors may hide it, the slope decides: the trial's may be half
     the start's in modulus (Hager and Zhang 2005, approximate Wolfe condition, delta = 1/4).
 
