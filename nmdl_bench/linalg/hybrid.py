@@ -33,7 +33,7 @@ class HybridState(NamedTuple):
     ``U`` (K + 1, m), ``V`` (K, n) and ``B`` (K + 1, K) are padded with zeros for the steps to come; ``u, v, a`` the
     newest vectors and the newest diagonal element. ``omega_sum`` adds the weights up, ``alpha`` is the last parameter
     and ``alpha_best`` that of ``x``; ``criterion`` is the last value of the stopping function, ``least`` its least,
-    ``first`` its first, and ``waited`` counts the steps since the least.
+    ``first`` its first, and ``waited`` counts the steps since the least; ``weight`` is omega, None where it is chosen.
     """
 
     x: Array
@@ -55,6 +55,7 @@ class HybridState(NamedTuple):
     r_norm: Scalar
     s_norm: Scalar
     tol: Scalar
+    weight: Scalar | None
     k: Any
     why: Any
 
@@ -66,7 +67,9 @@ class HybridSolution(NamedTuple):
     alpha: Scalar
 
 
-def hybrid_init(xp: Backend, At: Product, b: Array, most: int, tol: float | Scalar) -> HybridState:
+def hybrid_init(
+    xp: Backend, At: Product, b: Array, most: int, tol: float | Scalar, weight: float | Scalar | None = None
+) -> HybridState:
     """State at 0 with room for ``most`` steps."""
     s, zero, infinity = xp.s, xp.s.const(0.0), xp.s.const(float("inf"))
     pair = bidiagonal_start(xp, At, b)
@@ -77,13 +80,11 @@ def hybrid_init(xp: Backend, At: Product, b: Array, most: int, tol: float | Scal
     return HybridState(
         xp.zeros((n,)), xp.zeros((n,)), U, xp.zeros((most, n)), xp.zeros((most + 1, most)), pair.u, pair.v, pair.alpha,
         pair.beta, zero, zero, zero, infinity, infinity, infinity, s.int(0), pair.beta, s_norm, real(xp, tol),
-        s.int(0), why,
+        None if weight is None else real(xp, weight), s.int(0), why,
     )  # fmt: skip
 
 
-def hybrid_step(
-    xp: Backend, A: Product, At: Product, weight: float | None, patience: int, state: HybridState
-) -> HybridState:
+def hybrid_step(xp: Backend, A: Product, At: Product, patience: int, state: HybridState) -> HybridState:
     """One step of the bidiagonalisation with full reorthogonalisation, and the projected problem's solution.
 
     With the SVD ``B = P diag(sigma) Q^T``, ``c = beta_1 P^T e_1`` and ``phi_i = alpha / (sigma_i^2 + alpha)``, alpha
@@ -107,7 +108,7 @@ def hybrid_step(
     c, size = state.beta_1 * P[0, :], s.real(k + 1)
     rest = s.maximum(state.beta_1 * state.beta_1 - xp.dot(c, c), one - one)
     at = Spectrum(sigma, c, rest, size + one)
-    omega = weight_of(xp, at, xp.dot(sigma, xp.one_hot(k, most))) if weight is None else s.const(weight)
+    omega = weight_of(xp, at, xp.dot(sigma, xp.one_hot(k, most))) if state.weight is None else state.weight
     omega_sum = state.omega_sum + omega
     # k + 1 - omega F = omega ((k + 1) / omega - F): the weight acts as a larger number of data
     alpha = choose_gcv(xp, at._replace(m=s.div((size + one) * size, omega_sum)))
@@ -129,8 +130,8 @@ def hybrid_step(
     )
     return HybridState(
         x, current, U, V, B, u, v, a, state.beta_1, omega_sum, alpha, s.where(better, alpha, state.alpha_best),
-        criterion, s.minimum(criterion, state.least), first, waited, r_norm, s.const(float("nan")), state.tol, k + 1,
-        why,
+        criterion, s.minimum(criterion, state.least), first, waited, r_norm, s.const(float("nan")), state.tol,
+        state.weight, k + 1, why,
     )  # fmt: skip
 
 
@@ -156,7 +157,7 @@ def hybrid_lsqr(
     At: Product,
     b: Array,
     *,
-    weight: float | None = None,
+    weight: float | Scalar | None = None,
     tol: float | Scalar = 1e-6,
     patience: int = 3,
     max_iterations: int = 50,
@@ -176,9 +177,9 @@ def hybrid_lsqr(
         ``A(v)`` (m,) for v (n,), and ``At(w)`` (n,) for w (m,).
     b : Array
         Data (m,).
-    weight : float, optional
-        Omega; 1 is plain cross-validation, which regularises projected problems too much. By default the mean of
-        :func:`weight_of` over all steps so far.
+    weight : float or Scalar, optional
+        Omega in (0, 1]; 1 is plain cross-validation, which regularises projected problems too much. By default the
+        mean of :func:`weight_of` over all steps so far.
     tol : float
         The method stops where ``m |r|^2 / trace(I - A A_k)^2`` changes by less than ``tol`` times its first value.
     patience : int
@@ -191,13 +192,13 @@ def hybrid_lsqr(
     Raises
     ------
     ConfigurationError
-        ``weight`` is not in (0, 1], or ``max_iterations`` is less than 1.
+        ``weight`` is a number not in (0, 1], or ``max_iterations`` is less than 1.
     """
-    if weight is not None and not 0 < weight <= 1:
+    if isinstance(weight, int | float) and not 0 < weight <= 1:
         raise ConfigurationError(f"weight must lie in (0, 1], not {weight!r}")
     if max_iterations < 1:
         raise ConfigurationError(f"max_iterations must be at least 1, not {max_iterations!r}")
-    start = hybrid_init(xp, At, b, max_iterations, tol)
-    step = partial(hybrid_step, xp, A, At, weight, patience)
+    start = hybrid_init(xp, At, b, max_iterations, tol, weight)
+    step = partial(hybrid_step, xp, A, At, patience)
     found, last = run(xp, start, step, max_iterations, record, watch, watched=lambda state: state.current)
     return HybridSolution(found, last.alpha_best)

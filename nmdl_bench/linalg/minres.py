@@ -32,7 +32,8 @@ class MinresState(NamedTuple):
     """Iterate ``x``, Lanczos vector ``v = M r2 / beta``, the last two unscaled ones ``r1, r2``, directions ``w``.
 
     ``beta_old, beta`` are off-diagonals of the tridiagonal matrix; ``c, sn, delta_bar, epsilon, phi_bar`` belong to
-    its QR factorisation, whose diagonal lies between ``low`` and ``high``; ``T2`` is its squared norm.
+    its QR factorisation, whose diagonal lies between ``low`` and ``high``; ``T2`` is its squared norm;
+    ``start_norm`` is ``|r_0|``.
     """
 
     x: Array
@@ -54,7 +55,7 @@ class MinresState(NamedTuple):
     r_norm: Scalar
     s_norm: Scalar
     rtol: Scalar
-    b_norm: Scalar
+    start_norm: Scalar
     k: Any
     why: Any
 
@@ -118,12 +119,12 @@ def minres_step(xp: Backend, A: Product, M: Product | None, state: MinresState) 
         (s.not_(finite(xp, phi_bar, x_norm)), NOT_FINITE),
         (phi_bar <= tol * A_norm * x_norm, SOLVED),
         (done, LEAST_SQUARES),
-        (s.or_(high * (10 * eps) >= low, A_norm * x_norm * eps >= state.b_norm), ILL_CONDITIONED),
+        (s.or_(high * (10 * eps) >= low, A_norm * x_norm * eps >= state.start_norm), ILL_CONDITIONED),
     )
     v = ratio(xp, one, beta_new) * z  # an array of its own: z may be r2
     return MinresState(
         x, v, state.r2, r2, state.w, w, beta, beta_new, c, sn, delta_bar, epsilon, phi_bar, T2, low, high, phi_bar,
-        state.phi_bar * root, state.rtol, state.b_norm, state.k + 1, why,
+        state.phi_bar * root, state.rtol, state.start_norm, state.k + 1, why,
     )  # fmt: skip
 
 

@@ -57,7 +57,7 @@ def randomised_svd(
     Raises
     ------
     ConfigurationError
-        A number that cannot be, or more columns than A has.
+        A number that cannot be, or more values than A has rows or columns.
     """
     if rank < 1 or oversampling < 0 or power < 0:
         raise ConfigurationError(
@@ -66,7 +66,10 @@ def randomised_svd(
     if rank > n:
         raise ConfigurationError(f"rank must be at most the {n} columns, not {rank!r}")
     rng = np.random.Generator(np.random.Philox(seed))
-    Q = xp.qr(A(xp.asarray(rng.standard_normal((n, min(rank + oversampling, n))))))[0]
+    Y = A(xp.asarray(rng.standard_normal((n, min(rank + oversampling, n)))))
+    if rank > Y.shape[0]:
+        raise ConfigurationError(f"rank must be at most the {Y.shape[0]} rows, not {rank!r}")
+    Q = xp.qr(Y)[0]
     for _ in range(power):
         Q = xp.qr(A(xp.qr(At(Q))[0]))[0]
     V, sigma, Wt = xp.svd(At(Q))  # A^T Q = V diag(sigma) W^T, so that A is about Q W diag(sigma) V^T

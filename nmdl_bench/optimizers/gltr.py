@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nmdl_bench.contracts import SOLVERS, Array, Counts, Objective, Scalar, Tape
 from nmdl_bench.optimizers.curvature import Forcing, counted, products
 from nmdl_bench.optimizers.krylov import Krylov, lanczos, shifted, start, step_of, within
-from nmdl_bench.optimizers.steihaug import NewtonTR
+from nmdl_bench.optimizers.steihaug import TrustRegionNewton
 from nmdl_bench.optimizers.trust_region import Outcome, Plan, Region, resize
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class GLTR:
 
 @SOLVERS.register("newton-gltr", "Newton in a trust region, steps by Lanczos (GLTR)", kind="ours")
 @dataclass(frozen=True)
-class NewtonGLTR(NewtonTR):
+class NewtonGLTR(TrustRegionNewton):
     """``x_{k+1} = x_k + p_k``, p_k the minimiser of the model within ``|p| <= Delta_k`` over a Krylov space.
 
     Gould, Lucidi, Roma and Toint (1999): inside the region it is :class:`~nmdl_bench.optimizers.steihaug.NewtonTR`;

@@ -176,9 +176,52 @@ class Steihaug:
         return resize(xp, region, outcome)
 
 
+@dataclass(frozen=True)
+class TrustRegionNewton:
+    """What Newton's methods in a trust region share; a subclass has the model of ``matrix`` with its step.
+
+    Parameters
+    ----------
+    radius, max_radius, accept, eta_max, gamma, exponent, max_cg, matrix
+        As for :class:`NewtonTR`.
+    """
+
+    radius: float = 1.0
+    max_radius: float = 1e10
+    accept: float = 0.1
+    eta_max: float = 0.3
+    gamma: float = 0.9
+    exponent: float = 1.25
+    max_cg: int = 100
+    matrix: str = "hessian"
+
+    batch_size: ClassVar[None] = None
+    takes_batches: ClassVar[bool] = False
+    needs: ClassVar[tuple[Structure, ...]] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "needs", check_matrix(self.matrix))  # of this one, not of the class
+        check_region(self.radius, self.max_radius, self.accept)
+        check_forcing(self.eta_max, self.gamma, self.exponent)
+        check_max_cg(self.max_cg)
+
+    @cached_property
+    def _model(self) -> Any:
+        raise NotImplementedError
+
+    def init(self, objective: Objective, x: Array, batch: Array | None = None) -> TrustState:
+        xp = objective.xp
+        forcing = Forcing.start(xp, self.eta_max, self.gamma, self.exponent)
+        region = Region.start(xp, self.radius, self.max_radius, self.accept)
+        return trust_region_init(objective, x, self._model, self._model.init(xp, x, forcing), region)
+
+    def step(self, objective: Objective, state: TrustState, batch: Array | None = None) -> TrustState:
+        return trust_region_step(objective, state, self._model)
+
+
 @SOLVERS.register("newton-tr", "Newton in a trust region, steps by Steihaug's CG", kind="ours")
 @dataclass(frozen=True)
-class NewtonTR:
+class NewtonTR(TrustRegionNewton):
     """``x_{k+1} = x_k + p_k``, p_k by conjugate gradients within ``|p| <= Delta_k`` (Steihaug 1983; Toint 1981).
 
     Conn, Gould and Toint (2000), algorithms 6.1.1 and 7.5.1, with the tolerances of Eisenstat and Walker (1996). The
@@ -194,41 +237,14 @@ class NewtonTR:
         Tolerances of the steps; see :class:`~nmdl_bench.optimizers.newton_cg.NewtonCG`.
     max_cg : int
         Products a step, >= 1.
-    reorthogonalise : bool
-        Whether residuals of the inner iterations are made orthogonal, which takes ``max_cg`` vectors more.
     matrix : str
         ``"hessian"`` or ``"gauss-newton"``.
+    reorthogonalise : bool
+        Whether residuals of the inner iterations are made orthogonal, which takes ``max_cg`` vectors more.
     """
 
-    radius: float = 1.0
-    max_radius: float = 1e10
-    accept: float = 0.1
-    eta_max: float = 0.3
-    gamma: float = 0.9
-    exponent: float = 1.25
-    max_cg: int = 100
     reorthogonalise: bool = True
-    matrix: str = "hessian"
-
-    batch_size: ClassVar[None] = None
-    takes_batches: ClassVar[bool] = False
-    needs: ClassVar[tuple[Structure, ...]] = ()
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "needs", check_matrix(self.matrix))  # of this one, not of the class
-        check_region(self.radius, self.max_radius, self.accept)
-        check_forcing(self.eta_max, self.gamma, self.exponent)
-        check_max_cg(self.max_cg)
 
     @cached_property
     def _model(self) -> Any:
         return Steihaug(self.matrix, self.max_cg, self.reorthogonalise)
-
-    def init(self, objective: Objective, x: Array, batch: Array | None = None) -> TrustState:
-        xp = objective.xp
-        forcing = Forcing.start(xp, self.eta_max, self.gamma, self.exponent)
-        region = Region.start(xp, self.radius, self.max_radius, self.accept)
-        return trust_region_init(objective, x, self._model, self._model.init(xp, x, forcing), region)
-
-    def step(self, objective: Objective, state: TrustState, batch: Array | None = None) -> TrustState:
-        return trust_region_step(objective, state, self._model)

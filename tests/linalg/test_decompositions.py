@@ -111,11 +111,15 @@ def test_power_iterations_help_where_singular_values_decay_slowly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
-    [({"rank": 0}, "rank must be at least 1"), ({"rank": 21}, "rank must be at most the 20 columns, not 21")],
+    ("rows", "options", "message"),
+    [
+        (30, {"rank": 0}, "rank must be at least 1"),
+        (30, {"rank": 21}, "rank must be at most the 20 columns, not 21"),
+        (14, {"rank": 15}, "rank must be at most the 14 rows, not 15"),
+    ],
 )
-def test_impossible_ranks_are_sentences(options: dict[str, Any], message: str) -> None:
-    A = general(30, 20, 10.0)
+def test_impossible_ranks_are_sentences(rows: int, options: dict[str, Any], message: str) -> None:
+    A = general(rows, 20, 10.0)
     with pytest.raises(ConfigurationError, match=message):
         randomised_svd(XP, lambda V: A @ V, lambda W: A.T @ W, 20, **options)
 

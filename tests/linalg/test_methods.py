@@ -12,7 +12,7 @@ from systems import BLOCK, SQUARE, TALL, general, method, symmetric
 from nmdl_bench.backends import get_backend
 from nmdl_bench.backends.base import Backend
 from nmdl_bench.contracts import ConfigurationError
-from nmdl_bench.linalg import REASONS, cgls, gmres, history_of, lsqr, minres, pcg
+from nmdl_bench.linalg import REASONS, cgls, gmres, history_of, landweber, lsqr, minres, pcg
 from nmdl_bench.testing import checked_cupy, numerical_backends
 
 ALL = (*SQUARE, *TALL, *BLOCK)
@@ -233,6 +233,18 @@ def test_gmres_ends_with_the_least_residual_of_a_singular_system(size: float, se
         assert found.k <= 4
         assert np.linalg.norm(b - A @ found.x) == pytest.approx(np.linalg.norm(Q[:, 20:].T @ b), rel=1e-12)
         assert np.linalg.norm(found.x) < 20 / size
+
+
+def test_landweber_begins_with_one_product() -> None:
+    A, b = general(15, 11, 6.0), np.ones(15)
+    products: list[int] = []
+
+    def transposed(w: Any) -> Any:
+        products.append(1)
+        return A.T @ w
+
+    found = landweber(XP, lambda v: A @ v, transposed, b, weight=0.05, max_iterations=3)
+    assert len(products) == found.k + 1 == 4
 
 
 def test_restarts_go_on_from_the_iterate() -> None:

@@ -186,6 +186,26 @@ def test_hybrid_lsqr_ends_where_cross_validation_of_the_whole_problem_does(case)
     np.testing.assert_allclose(found.x, tikhonov_solution(XP, svd, b, alpha), atol=0.05 * np.linalg.norm(x))
 
 
+def test_weights_are_data() -> None:
+    xp = next(xp for xp in BACKENDS if xp.library == "jax")
+    A, b, *_ = exact(12, 8, 0.3)
+    traces = []
+
+    def alpha(A: object, b: object, weight: object) -> object:
+        traces.append(1)
+        return hybrid_lsqr(xp, lambda v: A @ v, lambda w: A.T @ w, b, weight=weight, max_iterations=3, tol=0.0).alpha
+
+    with xp.scope():
+        compiled = xp.compile(alpha)
+        for weight in (1.0, 0.5):
+            expected = hybrid_lsqr(
+                XP, lambda v: A @ v, lambda w: A.T @ w, b, weight=weight, max_iterations=3, tol=0.0
+            ).alpha
+            got = float(compiled(xp.asarray(A), xp.asarray(b), xp.s.const(weight)))
+            assert got == pytest.approx(expected, rel=1e-8)
+    assert len(traces) == 1
+
+
 def test_weights_regularise_less_than_plain_cross_validation() -> None:
     A, b, *_ = exact(60, 40, 0.3)
     operators = lambda v: A @ v, lambda w: A.T @ w

@@ -425,6 +425,12 @@ def test_options_that_cannot_work(make: Any, message: str) -> None:
         make()
 
 
+def test_lanczos_basis_is_always_orthogonal() -> None:
+    assert not NewtonTR(reorthogonalise=False).reorthogonalise
+    with pytest.raises(TypeError, match="reorthogonalise"):
+        NewtonGLTR(reorthogonalise=False)  # type: ignore[call-arg]
+
+
 def test_the_matrix_decides_what_a_problem_has_to_provide() -> None:
     assert (NewtonTR().needs, NewtonTR(matrix="gauss-newton").needs) == ((), ("gauss-newton",))
     with pytest.raises(UnknownNameError, match="did you mean 'hessian'"):
