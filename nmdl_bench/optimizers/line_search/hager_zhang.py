@@ -76,10 +76,11 @@ class HagerZhang:
         if old is None:
             C, Q, approximate = size, s.const(1.0), no
         else:
-            Q = 1.0 + DELTA * old.memory.Q
-            C = old.memory.C + s.div(size - old.memory.C, Q)
+            past, moved = old.memory, old.accepted  # else a search starts again from the same point
+            Q = s.where(moved, 1.0 + DELTA * past.Q, past.Q)
+            C = s.where(moved, past.C + s.div(size - past.C, Q), past.C)
             small = s.abs(f0 - old.f0) <= OMEGA * C
-            approximate = s.or_(old.memory.approximate, small)
+            approximate = s.or_(past.approximate, s.and_(moved, small))
         interval = Interval(zero, s.const(BRACKETING), no, zero, zero, zero, zero, zero, C, Q, approximate)
         return begin(xp, self.c1, self.c2, t, f0, df0, old, interval)
 
