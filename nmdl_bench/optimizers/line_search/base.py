@@ -36,10 +36,15 @@ class Search(NamedTuple):
     memory: Any = ()
 
 
-def check_constants(c1: float, c2: float, max_trials: int) -> None:
-    """Refuse constants that no search can work with."""
-    if not 0 < c1 < c2 <= 1:
-        raise ConfigurationError(f"a line search needs 0 < c1 < c2 <= 1, not c1 = {c1!r}, c2 = {c2!r}")
+def check_constants(c1: float, c2: float | None, max_trials: int) -> None:
+    """Refuse constants that no search can work with; ``c2`` is None where a search looks at no slope."""
+    if c2 is None:
+        if not 0 < c1 < 1:
+            raise ConfigurationError(f"a line search for a decrease needs 0 < c1 < 1, not c1 = {c1!r}")
+    elif not 0 < c1 < c2 < 1:
+        raise ConfigurationError(
+            f"a line search for the Wolfe conditions needs 0 < c1 < c2 < 1, not c1 = {c1!r}, c2 = {c2!r}"
+        )
     if max_trials < 1:
         raise ConfigurationError(f"max_trials must be at least 1, not {max_trials!r}")
 
