@@ -132,7 +132,8 @@ def line_search_step(
     """One trial ``x + t d``: accepted with a new direction, or rejected with a new ``t``.
 
     The value decides first; the gradient of a trial is computed only where the value is low enough. A search that
-    gives up starts again along steepest descent; where it came from there, the state is stalled.
+    gives up starts again along steepest descent; where it came from there, the state is stalled. Where a search has
+    taken its best point in the end, the next one starts again too.
     """
     xp, s = objective.xp, objective.xp.s
     x_t = xp.add_scaled(state.x, state.search.t, state.d)
@@ -144,7 +145,8 @@ def line_search_step(
         step = Step(state.x, x_t, state.g, g_t, f_t, old.t, tape, state.counts, state.d)
         memory, d, t, counts = direction.update(objective, state.memory, step)
         df = xp.dot(g_t, d)
-        begin = search.start(xp, t, f_t, df, old)._replace(failed=s.not_(df <= 0))  # no search along an ascent
+        # no search along an ascent, nor with a memory whose directions lead to searches that give up
+        begin = search.start(xp, t, f_t, df, old)._replace(failed=s.or_(old.last, s.not_(df <= 0)))
         g_norm, k, fresh = xp.norm_inf(g_t), state.k + 1, s.int(0) > 0
         return DescentState(x_t, f_t, g_t, g_norm, d, begin, memory, fresh, k, counts, state.stalled)
 

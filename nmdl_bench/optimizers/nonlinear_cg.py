@@ -84,9 +84,10 @@ class Conjugate(Direction):
 
     def update(self, objective: Objective, memory: Any, step: Step) -> Turn:
         xp, s, G, g, d = objective.xp, objective.xp.s, step.g_new, step.g, step.d
-        gg, dg, gG = xp.dot(g, g), xp.dot(d, g), xp.dot(g, G)
+        gg, dg = xp.dot(g, g), xp.dot(d, g)
         GG, dG, dd = xp.dot(G, G), xp.dot(d, G), xp.dot(d, d)
-        yG, yy = GG - gG, GG - 2 * gG + gg
+        y = xp.aypx(-1.0, G, g)  # their difference first: in products it would cancel
+        yG, yy = xp.dot(y, G), xp.dot(y, y)
         beta = BETAS[self.beta](s, Products(gg, GG, yG, yy, dg, dG, dd))
         beta = s.where(s.and_(s.isfinite(beta), beta * dG < GG), beta, s.const(0.0))
         d = xp.aypx(beta, -G, d)

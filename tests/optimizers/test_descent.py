@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import FrozenInstanceError
 from typing import Any
 
+import numpy as np
 import pytest
+from functions import Function
 from test_composite import XP, bounded
 
+from nmdl_bench.catalogue import SOLVERS
 from nmdl_bench.optimizers.gradient_descent import ExactStep, FixedStep
 from nmdl_bench.optimizers.projected import Arc, arc_init, arc_step
 from nmdl_bench.optimizers.projected_gradient import SpectralGradient
@@ -38,3 +41,46 @@ def test_directions_without_options_are_equal(kind: Any) -> None:
     assert hash(kind()) == hash(kind())
     with pytest.raises(FrozenInstanceError):
         kind().t = 1.0
+
+
+def nearly_a_kink(x: np.ndarray) -> tuple[float, np.ndarray]:
+    r = np.sqrt((x[0] - 0.3) ** 2 + 1e-16)
+    return float(r + 0.5 * (x[1] - 2) ** 2), np.array([(x[0] - 0.3) / r, x[1] - 2])
+
+
+def sphere(x: np.ndarray) -> tuple[float, np.ndarray]:
+    return float(0.5 * x @ x), x.copy()
+
+
+@pytest.mark.parametrize("search", ["wolfe", "more-thuente", "hager-zhang"])
+@pytest.mark.parametrize("name", ["bfgs", "lbfgs", "nonlinear-cg"])
+@pytest.mark.parametrize(
+    ("function", "x0"), [(nearly_a_kink, [-1.2, 1.0]), (sphere, [1e16, -1e16])], ids=["kink", "far"]
+)
+def test_searches_whose_trials_are_used_up_go_on_from_their_best_point(
+    function: Any, x0: list[float], name: str, search: str
+) -> None:
+    """A kink, to a search, and a minimum that is 1e16 times as far as the first trial."""
+    problem, optimizer = Function(function, np.array(x0)), SOLVERS.make(name, search=search)
+    state = optimizer.init(problem, problem.x0)
+    while state.g_norm > 1e-6:
+        assert not state.stalled
+        assert state.counts.forward < 1000
+        forward = state.counts.forward
+        state = optimizer.step(problem, state)
+        assert state.counts.forward == forward + 1  # one a step, whatever it is
+    assert len(problem.values) == state.counts.forward
+
+
+def test_after_the_best_point_of_a_search_the_direction_is_steepest_descent() -> None:
+    problem, optimizer = Function(nearly_a_kink, np.array([-1.2, 1.0])), SOLVERS.make("nonlinear-cg")
+    state, times = optimizer.init(problem, problem.x0), 0
+    for _ in range(130):
+        last = state.search.last
+        k, state = state.k, optimizer.step(problem, state)
+        if last:
+            times += 1
+            assert state.k == k + 1
+            assert state.fresh
+            np.testing.assert_array_equal(state.d, -state.g)
+    assert times > 0

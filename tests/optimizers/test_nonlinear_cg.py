@@ -58,6 +58,15 @@ def test_the_truncation_of_hager_and_zhang_is_met() -> None:
     np.testing.assert_allclose(turn("hager-zhang", g, G, d).d, -G + beta * d, rtol=1e-12)
 
 
+@pytest.mark.parametrize("beta", ["polak-ribiere", "hager-zhang"])
+def test_gradients_that_hardly_change_do_not_cancel(beta: str) -> None:
+    g, d = np.array([1.0, 2.0, -1.0]), 2.0**30 * np.array([1.0, -2.0, 0.0])
+    G = g + 2.0**-30 * np.array([3.0, 1.0, 2.0])
+    expected = formulas(g, G, d)[beta] * d
+    assert np.linalg.norm(expected) > 0.1
+    np.testing.assert_allclose(turn(beta, g, G, d).d, expected - G, rtol=1e-12)
+
+
 @pytest.mark.parametrize("beta", BETAS)
 def test_on_quadratics_with_exact_steps_all_are_linear_conjugate_gradients(beta: str) -> None:
     function, A = quadratic(20, 50.0)

@@ -16,7 +16,7 @@ from nmdl_bench.data.batches import batches
 from nmdl_bench.optimizers import GaussNewton, GaussNewtonCG, NewtonCG, SubsampledGaussNewtonCG, SubsampledNewtonCG
 from nmdl_bench.optimizers.curvature import Forcing
 from nmdl_bench.optimizers.descent import line_search_init, line_search_step
-from nmdl_bench.optimizers.line_search import Armijo
+from nmdl_bench.optimizers.line_search import WOLFE, Armijo
 from nmdl_bench.optimizers.newton_cg import TruncatedNewton, truncated_cg
 from nmdl_bench.solve import solve
 from nmdl_bench.testing import (
@@ -139,11 +139,12 @@ def test_numbers_stay_data_through_a_restart() -> None:
 
 
 # ---------------------------------------------------------------------------------------------------- whole methods
-def test_searches_by_name() -> None:
-    """A strong Wolfe search with a slope that must fall to a tenth makes other steps than backtracking."""
+@pytest.mark.parametrize("name", WOLFE)
+def test_searches_by_name(name: str) -> None:
+    """A Wolfe search with a slope that must fall to a tenth makes other steps than backtracking."""
     armijo, wolfe = (
         trajectory(NewtonCG(search=search, c2=0.1), ResidualProblem(Rosenbrock), XP, steps=40)
-        for search in ("armijo", "wolfe")
+        for search in ("armijo", name)
     )
     assert not np.array_equal(armijo.counts, wolfe.counts)
     assert wolfe.f[-1] < 0.2 * wolfe.f[0]

@@ -3,7 +3,8 @@
 Along ``phi(t) = f(x + t d)`` with ``phi'(0) = g.d < 0``. A search sees the value of a trial first. Where that is low
 enough (``is_low``), the slope is computed and ``low`` accepts the trial or asks for another; else ``high`` asks for
 another, and the trial has cost one forward. A search that needs the slope of every trial calls every finite value low.
-A search gives up (``failed``) when its trials or its bracket are used up.
+A search gives up (``failed``) when its trials or its bracket are used up. One for the Wolfe conditions takes its best
+point instead, where that has a decrease: it is the ``last`` trial, and accepted.
 """
 
 from __future__ import annotations

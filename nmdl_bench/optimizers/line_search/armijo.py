@@ -38,7 +38,7 @@ class Armijo:
     interpolation: str = "quadratic"
 
     def __post_init__(self) -> None:
-        check_constants(self.c1, 1.0, self.max_trials)
+        check_constants(self.c1, None, self.max_trials)
         if self.interpolation not in INTERPOLATIONS:
             raise unknown("interpolation", self.interpolation, INTERPOLATIONS)
 

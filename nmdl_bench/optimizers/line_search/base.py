@@ -15,7 +15,8 @@ class Search(NamedTuple):
 
     ``t`` is the trial; ``f0, df0`` value and slope at 0; ``lo`` the best end of the bracket with ``f_lo, df_lo``;
     ``hi`` its other end (infinite while there is none) with ``f_hi``; ``trials`` so far; ``accepted`` and ``failed``
-    how the last trial ended; ``c1, c2`` the constants of the Wolfe conditions; ``memory`` what a search needs besides.
+    how the last trial ended; ``last`` is true where the trial is ``lo`` once more, to be accepted; ``c1, c2`` the
+    constants of the Wolfe conditions; ``memory`` what a search needs besides.
     """
 
     t: Scalar
@@ -29,15 +30,21 @@ class Search(NamedTuple):
     trials: Any
     accepted: Any
     failed: Any
+    last: Any
     c1: Scalar
     c2: Scalar
     memory: Any = ()
 
 
-def check_constants(c1: float, c2: float, max_trials: int) -> None:
-    """Refuse constants that no search can work with."""
-    if not 0 < c1 < c2 <= 1:
-        raise ConfigurationError(f"a line search needs 0 < c1 < c2 <= 1, not c1 = {c1!r}, c2 = {c2!r}")
+def check_constants(c1: float, c2: float | None, max_trials: int) -> None:
+    """Refuse constants that no search can work with; ``c2`` is None where a search looks at no slope."""
+    if c2 is None:
+        if not 0 < c1 < 1:
+            raise ConfigurationError(f"a line search for a decrease needs 0 < c1 < 1, not c1 = {c1!r}")
+    elif not 0 < c1 < c2 < 1:
+        raise ConfigurationError(
+            f"a line search for the Wolfe conditions needs 0 < c1 < c2 < 1, not c1 = {c1!r}, c2 = {c2!r}"
+        )
     if max_trials < 1:
         raise ConfigurationError(f"max_trials must be at least 1, not {max_trials!r}")
 
@@ -50,7 +57,7 @@ def begin(
     c1, c2 = (s.const(c1), s.const(c2)) if old is None else (old.c1, old.c2)
     infinity = s.const(float("inf"))
     no = s.int(0) > 0
-    return Search(t, f0, df0, zero, f0, df0, infinity, infinity, s.int(0), no, no, c1, c2, memory)
+    return Search(t, f0, df0, zero, f0, df0, infinity, infinity, s.int(0), no, no, no, c1, c2, memory)
 
 
 def sufficient(xp: Backend, search: Search, f_t: Scalar, reference: Scalar | None = None) -> Any:
@@ -68,6 +75,18 @@ def proceed(xp: Backend, search: Search, max_trials: int, accepted: Any, t: Scal
     used_up = s.or_(trials >= max_trials, s.not_(s.abs(t - search.lo) > 0), s.not_(s.isfinite(t)))
     failed = s.and_(s.not_(accepted), used_up)
     return search._replace(t=s.where(accepted, search.t, t), trials=trials, accepted=accepted, failed=failed)
+
+
+def or_best(xp: Backend, search: Search) -> Search:
+    """A search that gives up takes its best point ``lo`` where that has a decrease that is no rounding error.
+
+    ``lo`` is the next trial then, one beyond those allowed, and the last one.
+    """
+    s, decrease = xp.s, search.f0 - search.f_lo
+    enough = s.and_(decrease >= -search.c1 * search.lo * search.df0, decrease > 4 * xp.eps * s.abs(search.f0))
+    last = s.and_(search.failed, search.lo > 0, enough, s.isfinite(search.df_lo))
+    t = s.where(last, search.lo, search.t)
+    return search._replace(t=t, last=last, failed=s.and_(search.failed, s.not_(last)))
 
 
 def accept(xp: Backend, search: Search, *trial: Scalar) -> Search:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nmdl_bench.contracts import ConfigurationError, Scalar
-from nmdl_bench.optimizers.line_search.base import Search, accept, begin, check_constants, proceed
+from nmdl_bench.optimizers.line_search.base import Search, accept, begin, check_constants, or_best, proceed
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -76,10 +76,11 @@ class HagerZhang:
         if old is None:
             C, Q, approximate = size, s.const(1.0), no
         else:
-            Q = 1.0 + DELTA * old.memory.Q
-            C = old.memory.C + s.div(size - old.memory.C, Q)
+            past, moved = old.memory, old.accepted  # else a search starts again from the same point
+            Q = s.where(moved, 1.0 + DELTA * past.Q, past.Q)
+            C = s.where(moved, past.C + s.div(size - past.C, Q), past.C)
             small = s.abs(f0 - old.f0) <= OMEGA * C
-            approximate = s.or_(old.memory.approximate, small)
+            approximate = s.or_(past.approximate, s.and_(moved, small))
         interval = Interval(zero, s.const(BRACKETING), no, zero, zero, zero, zero, zero, C, Q, approximate)
         return begin(xp, self.c1, self.c2, t, f0, df0, old, interval)
 
@@ -93,7 +94,7 @@ class HagerZhang:
         share = s.where(memory.halving, s.const(THETA), s.const(0.1))
         walled = memory._replace(halving=s.int(0) == 0, far=search.t)
         tried = search._replace(memory=walled)
-        return proceed(xp, tried, self.max_trials, search.t < 0, lo + share * (search.t - lo))
+        return or_best(xp, proceed(xp, tried, self.max_trials, search.t < 0, lo + share * (search.t - lo)))
 
     def low(self, xp: Backend, search: Search, f_t: Scalar, df_t: Scalar) -> Search:
         """Accept, or update the bracket and choose the next trial."""
@@ -104,11 +105,12 @@ class HagerZhang:
         wolfe = f_t <= f0 + c1 * t * df0
         approximate = s.and_(memory.approximate, below, df_t <= (2 * c1 - 1) * df0)
         accepted = s.and_(s.or_(wolfe, approximate), s.not_(steep), t > 0, s.isfinite(df_t))
+        accepted = s.or_(accepted, search.last)
 
         def go_on(search: Search, f_t: Scalar, df_t: Scalar) -> Search:
             updated = _update(xp, search, f_t, df_t)
             tried, trial = _next_trial(xp, search, updated)
-            return proceed(xp, tried, self.max_trials, t < 0, trial)
+            return or_best(xp, proceed(xp, tried, self.max_trials, t < 0, trial))
 
         return xp.cond(accepted, partial(accept, xp), go_on, search, f_t, df_t)
 

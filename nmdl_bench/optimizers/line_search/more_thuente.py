@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nmdl_bench.contracts import ConfigurationError, Scalar
-from nmdl_bench.optimizers.line_search.base import Search, accept, begin, check_constants
+from nmdl_bench.optimizers.line_search.base import Search, accept, begin, check_constants, or_best
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -106,7 +106,7 @@ class MoreThuente:
         at_end = s.or_(t <= stage.t_min, t >= stage.t_max, stage.t_max - stage.t_min <= stage.xtol * stage.t_max)
         at_bound = s.and_(decreased, df_t <= slope, s.or_(t >= stage.bound, stage.wall - t <= 0.1 * t))
         over = s.or_(s.and_(s.isfinite(search.hi), at_end), at_bound, s.not_(s.isfinite(df_t)))
-        accepted = s.and_(decreased, s.or_(flat, over), t > 0)
+        accepted = s.or_(s.and_(decreased, s.or_(flat, over), t > 0), search.last)
 
         def go_on(search: Search, f_t: Scalar, df_t: Scalar) -> Search:
             narrowed, trial = _narrow(xp, search, Point(search.t, f_t, df_t))
@@ -116,10 +116,10 @@ class MoreThuente:
 
 
 def _end(xp: Backend, search: Search, max_trials: int, t: Scalar, over: Any) -> Search:
-    """``t`` is next, unless trials are used up or the search is ``over`` without a decrease."""
+    """``t`` is next, unless trials are used up or the search is ``over``: then the best point, or nothing."""
     s, trials = xp.s, search.trials + 1
     failed = s.or_(over, trials >= max_trials, s.not_(t > 0), s.not_(s.isfinite(t)))
-    return search._replace(t=t, trials=trials, failed=failed)
+    return or_best(xp, search._replace(t=t, trials=trials, failed=failed))
 
 
 def _narrow(xp: Backend, search: Search, p: Point) -> tuple[Search, Scalar]:

@@ -65,7 +65,7 @@ class Grippo(_Nonmonotone):
     max_trials: int = 40
 
     def __post_init__(self) -> None:
-        check_constants(self.c1, 1.0, self.max_trials)
+        check_constants(self.c1, None, self.max_trials)
         if self.M < 1:
             raise ConfigurationError(f"M, the number of past values, must be at least 1, not {self.M!r}")
 
@@ -105,7 +105,7 @@ class ZhangHager(_Nonmonotone):
     max_trials: int = 40
 
     def __post_init__(self) -> None:
-        check_constants(self.c1, 1.0, self.max_trials)
+        check_constants(self.c1, None, self.max_trials)
         if not 0 <= self.eta <= 1:
             raise ConfigurationError(f"eta must lie in [0, 1], not {self.eta!r}")
 

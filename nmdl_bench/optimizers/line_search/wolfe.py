@@ -7,7 +7,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nmdl_bench.contracts import Scalar
-from nmdl_bench.optimizers.line_search.base import Search, accept, begin, check_constants, parabola, proceed, sufficient
+from nmdl_bench.optimizers.line_search.base import (
+    Search,
+    accept,
+    begin,
+    check_constants,
+    or_best,
+    parabola,
+    proceed,
+    sufficient,
+)
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -42,12 +51,12 @@ class StrongWolfe:
 
     def is_low(self, xp: Backend, search: Search, f_t: Scalar) -> Any:
         s = xp.s
-        return s.and_(sufficient(xp, search, f_t), s.or_(search.trials == 0, f_t <= search.f_lo))
+        return s.or_(search.last, s.and_(sufficient(xp, search, f_t), s.or_(search.trials == 0, f_t <= search.f_lo)))
 
     def high(self, xp: Backend, search: Search, f_t: Scalar) -> Search:
         """Narrow the bracket to [lo, t]."""
         tried = search._replace(hi=search.t, f_hi=f_t)
-        return proceed(xp, tried, self.max_trials, search.t < 0, parabola(xp, tried))
+        return or_best(xp, proceed(xp, tried, self.max_trials, search.t < 0, parabola(xp, tried)))
 
     def low(self, xp: Backend, search: Search, f_t: Scalar, df_t: Scalar) -> Search:
         """Accept by the slope, or move the bracket's best end to the trial.
@@ -74,4 +83,4 @@ class StrongWolfe:
         secant = s.div(df_t * step, search.df_lo - df_t)
         beyond = t + s.where(secant > 0, s.minimum(s.maximum(secant, step), step * 9.0), step * 9.0)
         trial = s.where(s.isfinite(moved.hi), parabola(xp, moved), beyond)
-        return proceed(xp, moved, self.max_trials, t < 0, trial)
+        return or_best(xp, proceed(xp, moved, self.max_trials, t < 0, trial))

@@ -85,6 +85,10 @@ def test_without_a_search_every_step_is_taken() -> None:
     [
         (lambda: Armijo(c1=0.0), "0 < c1"),
         (lambda: StrongWolfe(c1=0.9, c2=0.1), "c1 < c2"),
+        (lambda: StrongWolfe(c2=1.0), "c2 < 1, not c1 = 0.0001, c2 = 1.0"),
+        (lambda: MoreThuente(c2=1.0), "c2 < 1"),
+        (lambda: HagerZhang(c2=1.0), "c2 < 1"),
+        (lambda: Armijo(c1=1.0), "c1 < 1, not c1 = 1.0"),
         (lambda: StrongWolfe(max_trials=0), "max_trials must be at least 1, not 0"),
         (lambda: Grippo(M=0), "M, the number of past values, must be at least 1, not 0"),
         (lambda: ZhangHager(eta=1.5), r"eta must lie in \[0, 1\], not 1.5"),
