@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nmdl_bench.backends.compiled import compiled
+from nmdl_bench.backends.compiled import Evaluation, compiled
 from nmdl_bench.contracts import CAPACITY, ROW, Array, Counts, Objective, Record, Result, Status, Stop
 
 IDLE = 100
@@ -28,7 +28,7 @@ class Carry(NamedTuple):
     x: Array
     state: Any
     f: Any
-    """Value at ``x``; None where the method does not know it, and the harness evaluates between chunks."""
+    """Value at ``x``; None where the method does not know it, and the harness evaluates off the clock."""
     g_norm: Any
     k: Any
     """Iterations: accepted steps."""
@@ -88,6 +88,9 @@ def run(
 ) -> Result:
     """Drive a step-wise method.
 
+    A method that knows no value of its iterates runs every chunk twice: off the clock, where each iterate is kept and
+    evaluated, and then on it, up to the first one that meets the tolerance or is not finite.
+
     The arguments are those of :meth:`nmdl_bench.contracts.Solver.run`, and those below.
 
     Parameters
@@ -101,6 +104,8 @@ def run(
     """
     begin = compiled((*key, "start"), objective, lambda bare: _start(bare, start))
     chunk = compiled((*key, "chunk"), objective, lambda bare: _chunk(bare, step), donate=(1,))
+    trial = compiled((*key, "trial"), objective, lambda bare: _chunk(bare, step, keep=True))
+    evaluation = Evaluation(objective)
     limit = 2**31 - 1 if stop.max_evaluations is None else stop.max_evaluations
     record.begin()
     carry = begin(objective.arrays, x)
@@ -117,10 +122,15 @@ def run(
             reason = "its step failed" if bool(carry.failed) else f"{int(carry.idle)} steps without an iteration"
             break
         k_stop = min(k + stop.chunk, stop.max_iterations)
-        carry, table = chunk(objective.arrays, carry, k_stop, limit, record.g_stop)
         if carry.f is None:
-            over = record(int(carry.k), None, x=carry.x, counts=_counts(carry))
+            seen, kept = trial(objective.arrays, carry, k_stop, limit, record.g_stop)
+            rows = _evaluated(evaluation, seen, kept, k, record.g_stop)
+            k_stop = int(rows[-1, 0]) if rows[-1, 0] < int(seen.k) else k_stop
+            record.begin()  # what came before was off the clock
+            carry, _ = chunk(objective.arrays, carry, k_stop, limit, record.g_stop)
+            over = record.chunk(partial(np.array, rows), carry.x)
         else:
+            carry, table = chunk(objective.arrays, carry, k_stop, limit, record.g_stop)
             over = record.chunk(partial(_rows, table, carry, k), carry.x)
     if over:
         status, reason = record.why()
@@ -143,7 +153,9 @@ def _start(bare: Objective, start: Callable[..., Carry]) -> Callable[..., Carry]
     return begin
 
 
-def _chunk(bare: Objective, step: Callable[..., Carry]) -> Callable[..., Any]:
+def _chunk(bare: Objective, step: Callable[..., Carry], keep: bool = False) -> Callable[..., Any]:
+    """Steps up to an iteration, with their table; ``keep`` the iterates of a method that knows no value in it."""
+
     def chunk(arrays: Any, carry: Carry, k_stop: Any, limit: Any, g_stop: Any) -> Any:
         objective = bare.with_arrays(arrays)
         k_start = carry.k
@@ -153,9 +165,11 @@ def _chunk(bare: Objective, step: Callable[..., Carry]) -> Callable[..., Any]:
             new = step(objective, carry)
             moved = (new.k > carry.k) & ~new.failed
             new = new._replace(idle=jnp.where(moved, jnp.int32(0), carry.idle + 1))
-            if new.f is None:
+            if new.f is None and not keep:
                 return new, table
             row = jnp.where(moved, new.k - 1 - k_start, CAPACITY - 1)  # what is no iteration goes to the spare row
+            if keep:
+                return new, (table[0].at[row].set(jnp.stack(_row(new)[:3])), table[1].at[row].set(new.x))
             return new, table.at[row].set(jnp.stack([v.astype(table.dtype) for v in _row(new)]))
 
         def going(loop: Any) -> Any:
@@ -163,7 +177,9 @@ def _chunk(bare: Objective, step: Callable[..., Carry]) -> Callable[..., Any]:
             within = (carry.k < k_stop) & (carry.forward < limit) & ~carry.failed & (carry.idle < _patience(carry))
             return within if carry.f is None else within & ~(carry.g_norm <= g_stop) & jnp.isfinite(carry.f)
 
-        table = jnp.full((CAPACITY, len(ROW)), jnp.nan, carry.x.dtype)
+        table: Any = jnp.full((CAPACITY, len(ROW)), jnp.nan, carry.x.dtype)
+        if keep:
+            table = jnp.zeros((CAPACITY, 3), jnp.int32), jnp.zeros((CAPACITY, carry.x.size), carry.x.dtype)
         return lax.while_loop(going, body, (carry, table))
 
     return chunk
@@ -172,6 +188,18 @@ def _chunk(bare: Objective, step: Callable[..., Carry]) -> Callable[..., Any]:
 def _row(carry: Carry) -> tuple[Any, ...]:
     """:data:`~nmdl_bench.contracts.ROW` of an iteration; a forward with its gradient is a pass."""
     return carry.k, carry.forward, carry.gradient, carry.forward, carry.f, carry.g_norm
+
+
+def _evaluated(evaluation: Evaluation, carry: Carry, table: tuple[Any, Any], k_start: int, g_stop: float) -> np.ndarray:
+    """Rows of the iterates kept, up to the first that meets the tolerance or is not finite; of the last if none is."""
+    rows: list[tuple[Any, ...]] = []
+    for (k, forward, gradient), x in zip(np.array(table[0])[: int(carry.k) - k_start], table[1]):
+        rows.append((k, forward, gradient, forward, *evaluation.norms(x)))
+        if rows[-1][-1] <= g_stop or not np.isfinite(rows[-1][-2]):
+            break
+    if not rows:
+        rows.append((*map(int, _row(carry)[:4]), *evaluation.norms(carry.x)))
+    return np.array(rows, np.float64)
 
 
 def _rows(table: Any, carry: Carry, k_start: int) -> np.ndarray:

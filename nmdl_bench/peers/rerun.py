@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import functools
+import time
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nmdl_bench.backends.compiled import Evaluation
 from nmdl_bench.contracts import Array, Counts, NmdlError, Objective, Record, Result, Status, Stop
+
+
+class _Look(NamedTuple):
+    """What a run of some iterations comes to."""
+
+    reached: int
+    counts: Counts
+    f: float
+    g_norm: float
+    seconds: float
+
+    @property
+    def row(self) -> tuple[float, ...]:
+        """Its :data:`~nmdl_bench.contracts.ROW`."""
+        return self.reached, self.counts.forward, self.counts.gradient, self.counts.passes, self.f, self.g_norm
 
 
 def rerun(
@@ -22,9 +38,10 @@ def rerun(
 ) -> Result:
     """Run a deterministic method that is told its number of iterations and tells nothing but its last iterate.
 
-    Off the clock it runs from the start for every multiple of ``stop.chunk``, until an iterate meets the tolerance,
-    the limits are reached, or it ends by its own rule. Then the clock runs, and with it the method, for that number of
-    iterations. So its time is that of one run; iterations are recorded at the multiples.
+    Off the clock it runs from the start for 1, 2, 4, 8 ... iterations, until an iterate meets the tolerance, a limit is
+    reached, or it ends by its own rule; bisection then finds the first iteration at which that is so. Where it is the
+    limit on time, the last iteration within it. Then the clock runs, and with it the method, for that number of
+    iterations. So its time is that of one run; iterations are recorded where one of the runs ended.
 
     Parameters
     ----------
@@ -37,39 +54,55 @@ def rerun(
     record.begin()
     if record(0, None, x=x, counts=Counts()):
         return Result(x, *record.why(), 0, Counts())
-    rows: list[tuple[float, ...]] = []
-    status: Status = "max_iterations"
-    k, reason = 0, f"{stop.max_iterations} iterations"
-    chunk, limit = stop.chunk, stop.max_evaluations or np.inf
+    limit, max_time = stop.max_evaluations or np.inf, np.inf if stop.max_time is None else stop.max_time
+    looks: dict[int, _Look] = {}
+
+    def look(k: int) -> _Look:
+        since = time.perf_counter()
+        z, reached, counts = solve(k)
+        evaluation.xp.synchronize(z)
+        seconds = time.perf_counter() - since
+        looks[k] = _Look(reached, counts, *evaluation.norms(z), seconds)
+        return looks[k]
+
+    def is_end(k: int) -> bool:
+        found = look(k)
+        over = found.reached < k or found.counts.forward >= limit or found.seconds > max_time
+        return over or found.g_norm <= record.g_stop or not np.isfinite(found.f)
+
     try:
-        while k < stop.max_iterations:
-            wanted = min(k + chunk, stop.max_iterations)
-            z, reached, counts = solve(wanted)
-            if counts.forward > limit and wanted > k + 1:
-                chunk = (wanted - k) // 2
-                continue
-            k = reached
-            f, g_norm = evaluation.norms(z)
-            rows.append((k, counts.forward, counts.gradient, counts.passes, f, g_norm))
-            if k < wanted:
-                status, reason = "stalled", f"ended by its own rule after {k} iterations"
-                break
-            if counts.forward >= limit:
-                reason = f"{counts.forward} forwards"
-                break
-            if g_norm <= record.g_stop or not np.isfinite(f):
-                break
-        if len(rows) > 1 and rows[-1][0] <= rows[-2][0]:  # nothing came of asking for more
-            rows.pop()
+        solve(1)  # what is slow in a process's first run
+        low, k = 0, 1
+        while not is_end(k) and k < stop.max_iterations:
+            low, k = k, min(2 * k, stop.max_iterations)
+        while k - low > 1:
+            middle = (low + k) // 2
+            low, k = (low, middle) if is_end(middle) else (middle, k)
+        too_long = looks[k].seconds > max_time
+        k = max(low, 1) if too_long else k
         record.begin()  # what came before was off the clock
-        z, k, counts = solve(k)
+        z, reached, counts = solve(k)
     except NmdlError:
         raise
     except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
         return Result(x, "stalled", f"{type(error).__name__}: {' '.join(str(error).split())}", 0, Counts())
-    if rows and record.chunk(lambda: np.array(rows, np.float64), z):
+    rows = {
+        found.reached: found.row for found in map(looks.get, sorted(looks)) if found and 0 < found.reached <= reached
+    }
+    if rows and record.chunk(lambda: np.array(list(rows.values()), np.float64), z):
         status, reason = record.why()
-    return Result(z, status, reason, k, counts, float(counts.passes))
+    else:
+        status, reason = _why(stop, k, looks[k], limit, too_long)
+    return Result(z, status, reason, reached, counts, float(counts.passes))
+
+
+def _why(stop: Stop, k: int, end: _Look, limit: float, too_long: bool) -> tuple[Status, str]:
+    """Status and reason of a run that ended after at most k iterations, and not where the record says so."""
+    if too_long:
+        return "max_time", f"one iteration more takes longer than {stop.max_time:.3g} s"
+    if end.reached < k:
+        return "stalled", f"ended by its own rule after {end.reached} iterations"
+    return "max_iterations", f"{end.counts.forward} forwards" if end.counts.forward >= limit else f"{k} iterations"
 
 
 def quietly(fn: Callable[..., Any]) -> Callable[..., Any]:

@@ -169,7 +169,7 @@ def boxed(**change: Any) -> Small:
     """Rosenbrock's function with x <= 0.5: minimum 0.125 at (0.5, 0.25)."""
     return rosenbrock(
         cls=Boxed,
-        provides=("gauss-newton", "composite", "bounds"),
+        provides=("gauss-newton", "residual", "composite", "bounds"),
         upper=0.5,
         **{"start": np.array([-1.2, 0.4]), **change},
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ from small_problems import ALPHA, CALLS, Quadratics, Small, boxed, convex, rosen
 
 from nmdl_bench.backends import get_backend
 from nmdl_bench.catalogue import PROBLEMS, SOLVERS
-from nmdl_bench.contracts import HISTORY_COLUMNS, ConfigurationError, Problem, Result, Stop, UnknownNameError
+from nmdl_bench.contracts import HISTORY_COLUMNS, ConfigurationError, Counts, Problem, Result, Stop, UnknownNameError
 from nmdl_bench.peers.host import Host
+from nmdl_bench.peers.rerun import rerun
 from nmdl_bench.problems.learning import LearningProblem
 from nmdl_bench.registry import mismatch
 from nmdl_bench.solve import solve
@@ -96,6 +97,8 @@ def test_counts_are_the_evaluations_that_happen(peer: str) -> None:
     # the harness evaluates the start and the returned point, and where the method knows no value, every iterate shown
     shown = peer in {*DERIVATIVE_FREE, *FIXED_STEPS, *PROXIMAL} or peer.startswith("scipy-sparse")
     looks = 2 + shown * len(result.history)
+    if peer in PROXIMAL:  # each chunk runs twice
+        looks += result.counts.forward
     assert result.counts.forward == CALLS["forward"] - looks
     if peer not in PROXIMAL:  # their trials want the value alone, and the compiler leaves out the gradient
         assert result.counts.gradient == CALLS["gradient"] - looks
@@ -194,12 +197,72 @@ def test_rosenbrock_is_solved(peer: str) -> None:
     assert result.loss < 1e-7
 
 
+def test_a_method_that_shows_no_value_ends_where_the_tolerance_is_met() -> None:
+    result = attempt("jaxopt-gauss-newton", rosenbrock(), Stop(max_iterations=1000, gtol=1e-6))
+    assert result.status == "converged"
+    assert result.counts.forward <= 6
+    assert len(result.history) == result.iterations + 1
+    result = attempt("jaxopt-gauss-newton", rosenbrock(), Stop(max_iterations=1000, gtol=0.0))
+    assert result.status in ("converged", "stalled")
+
+
 @cases([name for name in PEERS if "bounds" in (*SOLVERS[name].needs, *SOLVERS[name].accepts)])
 def test_bounds_hold(peer: str) -> None:
     result = attempt(peer, boxed(), Stop(max_iterations=300, gtol=1e-6))
     assert result.status == "converged", result.reason
     np.testing.assert_allclose(result.x, [0.5, 0.25], atol=1e-4)
     assert np.all(result.x <= 0.5)
+
+
+def test_fewer_residuals_than_unknowns() -> None:
+    wide = convex()
+    wide = replace(wide, A=wide.A[:2], B=wide.B[:2], c=wide.c[:2], cls=Quadratics)
+    with pytest.raises(ConfigurationError, match="at least as many residuals as unknowns, not 2 and 3"):
+        attempt("scipy-lm", wide)
+
+
+def test_the_seed_draws_the_noise() -> None:
+    xp, peer = get_backend("jax"), SOLVERS.make("optax-noisy-sgd", eta=0.1)
+    one, again, other = (solve(convex(), peer, xp, Stop(max_iterations=3), seed=seed).x for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, again)
+    assert not np.allclose(one, other)
+
+
+class Slow:
+    """A method that takes a hundredth of a second an iteration and halves the iterate in it."""
+
+    def __init__(self, x: np.ndarray) -> None:
+        self.x, self.runs = x, []
+
+    def __call__(self, k: int) -> tuple[np.ndarray, int, Counts]:
+        self.runs.append(k)
+        time.sleep(0.01 * k)
+        return self.x / 2**k, k, Counts(k, k)
+
+
+@dataclass(frozen=True)
+class Rerun:
+    made: list[Slow] = field(default_factory=list)
+
+    def run(self, objective: Any, x: Any, stop: Stop, record: Any, seed: int = 0) -> Result:
+        self.made.append(Slow(x))
+        return rerun(objective, x, stop, record, self.made[-1])
+
+
+def test_methods_that_are_run_again_keep_to_the_time() -> None:
+    peer, bowl = Rerun(), convex(A=np.eye(3), B=np.zeros((3, 3)), c=np.zeros(3), cls=Quadratics)
+    result = solve(bowl, peer, get_backend("numpy"), Stop(max_iterations=40, gtol=0.0, max_time=0.055))
+    assert result.status == "max_time"
+    assert 2 <= result.iterations <= 5
+    assert result.time < 0.08
+    assert column(result, "iteration")[-1] == result.iterations
+    assert sum(peer.made[0].runs) <= 40
+
+
+def test_methods_that_are_run_again_end_where_the_tolerance_is_met() -> None:
+    peer, bowl = Rerun(), convex(A=np.eye(3), B=np.zeros((3, 3)), c=np.zeros(3), cls=Quadratics)
+    result = solve(bowl, peer, get_backend("numpy"), Stop(max_iterations=500, gtol=1e-4))
+    assert (result.status, result.iterations, result.counts.forward) == ("converged", 14, 14)
 
 
 def test_an_interior_point_method_may_leave_the_bounds_on_its_way() -> None:

@@ -59,7 +59,7 @@ class JaxoptGaussNewton:
 
     Each step evaluates residual and Jacobian once, where it starts; products with the Jacobian are not counted, since
     it is a matrix here, and what JAXopt evaluates again for each of them the compiler can take out of CG's loop. It
-    knows nothing of the point that it ends at: the harness evaluates there between chunks.
+    knows nothing of the point that it ends at: the harness evaluates there, off the clock.
 
     Parameters
     ----------

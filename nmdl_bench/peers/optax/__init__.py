@@ -110,7 +110,8 @@ def _lars(step_size: float = 1e-1, weight_decay: float = 0.0, momentum: float = 
 
 
 def _noisy(step_size: float = 1e-2, eta: float = 1e-2, gamma: float = 0.55) -> dict[str, Any]:
-    return {"learning_rate": step_size, "eta": eta, "gamma": gamma, "key": 0}
+    """The noise is drawn by the run's seed."""
+    return {"learning_rate": step_size, "eta": eta, "gamma": gamma}
 
 
 def _optimistic(step_size: float = 1e-2, alpha: float = 1.0, beta: float = 1.0) -> dict[str, Any]:

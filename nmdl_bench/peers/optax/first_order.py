@@ -34,7 +34,9 @@ class OptaxFirstOrder:
     options: dict[str, Any] = field(hash=False)
 
     def run(self, objective: Objective, x: Array, stop: Stop, record: Record, seed: int = 0) -> Result:
-        transform = optax.with_extra_args_support(getattr(optax, self.method)(**self.options))
+        options = {**self.options, "key": seed} if self.method == "noisy_sgd" else self.options
+        transform = optax.with_extra_args_support(getattr(optax, self.method)(**options))
+        # the seed is in the state that the transform starts from, and so no part of what is compiled
         key = ("optax", self.method, tuple(self.options.items()))
         epoch = compiled((*key, "epoch"), objective, lambda bare: _epoch(bare, transform), donate=(1,))
         whole = compiled((*key, "whole"), objective, lambda bare: _whole(bare, transform), donate=(1,))

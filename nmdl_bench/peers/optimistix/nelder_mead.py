@@ -18,7 +18,7 @@ class OptimistixNelderMead:
     """``optimistix.NelderMead``.
 
     A step evaluates two points, and all n + 1 vertices besides where it shrinks the simplex. An iteration is a step,
-    of which it shows the best vertex; the harness evaluates there between chunks.
+    of which it shows the best vertex; the harness evaluates there, off the clock.
 
     Parameters
     ----------

@@ -80,8 +80,16 @@ _TABLE.add(
 
 _SQUARES = "least_squares.ScipyLeastSquares"
 _TABLE.add("scipy-lm", "MINPACK's Levenberg-Marquardt through SciPy", _SQUARES, "lm", _scaling_lm, needs=("residual",))
-_TABLE.add("scipy-trf", "SciPy's trust-region reflective least squares", _SQUARES, "trf", _scaling, needs=("residual",))
-_TABLE.add("scipy-dogbox", "SciPy's dogleg least squares in a box", _SQUARES, "dogbox", _scaling, needs=("residual",))
+for _method, _summary in (("trf", "trust regions, reflected at bounds"), ("dogbox", "a dogleg in a box")):
+    _TABLE.add(
+        f"scipy-{_method}",
+        f"SciPy's least squares by {_summary}",
+        "least_squares.ScipyBoundedLeastSquares",
+        _method,
+        _scaling,
+        needs=("residual",),
+        accepts=_BOX,
+    )
 
 _NORMAL, _BIDIAGONAL = "linear.ScipyNormal", "linear.ScipyBidiagonal"
 _TABLE.add("scipy-sparse-cg", "SciPy's CG on the normal equations", _NORMAL, "cg", needs=("linear",))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import optimize
 
-from nmdl_bench.contracts import Array, Objective, Record, Result, Stop
+from nmdl_bench.contracts import Array, ConfigurationError, Objective, Record, Result, Stop
 from nmdl_bench.peers.host import Host
 
 
@@ -44,8 +44,27 @@ class ScipyLeastSquares:
             # the least tolerances that SciPy takes: the harness's rule shall end the run
             tolerances = dict.fromkeys(("ftol", "xtol", "gtol"), float(np.finfo(float).eps))
             limit = 2**31 - 1
+            m = host.residual(z).size
+            if self.method == "lm" and m < z.size:
+                raise ConfigurationError(
+                    f"scipy-lm needs at least as many residuals as unknowns, not {m} and {z.size}; take scipy-trf"
+                )
+            arguments = {} if host.bounds is None else {"bounds": host.bounds}
             return optimize.least_squares(
-                host.residual, z, jacobian, method=self.method, max_nfev=limit, **tolerances, **self.options
+                host.residual,
+                z,
+                jacobian,
+                method=self.method,
+                max_nfev=limit,
+                **arguments,
+                **tolerances,
+                **self.options,
             )
 
         return host.run(x, loop)
+
+
+class ScipyBoundedLeastSquares(ScipyLeastSquares):
+    """``"trf"`` or ``"dogbox"``, which bounds may be given to, and are where the problem has them."""
+
+    accepts: ClassVar[tuple[str, ...]] = ("bounds",)
