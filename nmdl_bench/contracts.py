@@ -287,6 +287,13 @@ class Stop:
     max_time: float | None = None
     gtol: float = 1e-6
 
+    def __post_init__(self) -> None:
+        if self.max_evaluations is not None and not self.max_evaluations >= 1:
+            raise ConfigurationError(f"max_evaluations must be at least 1, or None, not {self.max_evaluations!r}")
+        for name, value in (("max_time", self.max_time), ("gtol", self.gtol)):
+            if value is not None and not value >= 0:
+                raise ConfigurationError(f"{name} must not be negative, not {value!r}")
+
     @property
     def chunk(self) -> int:
         """Iterations between two looks at clock and metrics: a twentieth of all, at most what a table of rows holds."""
@@ -370,36 +377,8 @@ PROBLEMS: Registry[Problem] = Registry("problem")
 SOLVERS: Registry[Solver | Optimizer] = Registry("solver")
 
 __all__ = [
-    "CAPACITY",
-    "HISTORY_COLUMNS",
-    "PROBLEMS",
-    "ROW",
-    "SOLVERS",
-    "Array",
-    "Blocks",
-    "ConfigurationError",
-    "Counts",
-    "DataError",
-    "Entry",
-    "Layer",
-    "Loss",
-    "NmdlError",
-    "Objective",
-    "Optimizer",
-    "Problem",
-    "Record",
-    "Registry",
-    "Regulariser",
-    "Result",
-    "Scalar",
-    "Solver",
-    "State",
-    "Status",
-    "Stop",
-    "StoreError",
-    "Structure",
-    "Tape",
-    "UnavailableError",
-    "UnknownNameError",
-    "unknown",
-]
+    "CAPACITY", "HISTORY_COLUMNS", "PROBLEMS", "ROW", "SOLVERS", "Array", "Blocks", "ConfigurationError", "Counts",
+    "DataError", "Entry", "Layer", "Loss", "NmdlError", "Objective", "Optimizer", "Problem", "Record", "Registry",
+    "Regulariser", "Result", "Scalar", "Solver", "State", "Status", "Stop", "StoreError", "Structure", "Tape",
+    "UnavailableError", "UnknownNameError", "unknown",
+]  # fmt: skip

@@ -31,8 +31,9 @@ class StoreError(NmdlError, OSError):
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
-    """An :class:`UnknownNameError` for ``name`` that suggests the nearest of ``known``."""
+    """An :class:`UnknownNameError` for ``name`` that suggests the nearest of ``known``, in whatever case."""
     names = sorted(known)
-    near = difflib.get_close_matches(str(name), names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    lowered = {known_name.lower(): known_name for known_name in names}
+    near = difflib.get_close_matches(str(name).lower(), lowered, n=1)
+    hint = f"did you mean {lowered[near[0]]!r}? " if near else ""
     return UnknownNameError(f"unknown {kind} {str(name)!r}; {hint}known: {', '.join(names)}")

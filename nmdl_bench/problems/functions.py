@@ -194,4 +194,11 @@ def _box(name: str, bounds: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
     if np.any(crossed):
         i = int(np.argmax(crossed))
         raise ConfigurationError(f"bounds of problem {name!r} cross at x[{i}]: {lower[i]} to {upper[i]}")
+    empty = (lower == np.inf) | (upper == -np.inf)
+    if np.any(empty):
+        i = int(np.argmax(empty))
+        raise ConfigurationError(
+            f"bounds of problem {name!r} leave no number for x[{i}]: {lower[i]} to {upper[i]}; "
+            "where there is no bound, lower is -inf and upper inf"
+        )
     return lower, upper

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from nmdl_bench.backends import get_backend
+from nmdl_bench.backends.base import Backend
 from nmdl_bench.catalogue import SOLVERS
 from nmdl_bench.contracts import ConfigurationError, Objective, Result, Status, Stop
 from nmdl_bench.problems.functions import FunctionProblem, ResidualProblem
 from nmdl_bench.registry import mismatch
 from nmdl_bench.solve import bind, solve
+from nmdl_bench.solve.first_call import check_args, check_functions, check_limits, check_options
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
-
-    from nmdl_bench.backends.base import Backend
 
 STATUS: dict[Status, int] = {"converged": 0, "max_iterations": 1, "stalled": 2, "diverged": 3, "max_time": 4}
 """``status`` of a result, as an integer; its ``message`` begins with the word."""
@@ -49,7 +49,8 @@ def minimize(
     ----------
     fun : callable
         ``fun(x, *args)``, a scalar, for ``x`` (n,), an array of the backend's library. A function whose first parameter
-        is called ``xp`` is called as ``fun(xp, x, *args)``, with the backend; so are ``jac`` and ``hessp``.
+        is called ``xp`` is called as ``fun(xp, x, *args)``, with the backend; so are ``jac`` and ``hessp``. Each is
+        called once at ``x0`` beforehand, for a look at what it returns; that call is not counted.
     x0 : array_like
         Start (n,).
     args : sequence of array_like
@@ -90,7 +91,8 @@ def minimize(
     UnknownNameError
         No such method, option or backend.
     ConfigurationError
-        The function cannot be called that way, or returns no scalar; or the method needs what the problem has not.
+        A function cannot be called that way, or returns an array of another shape, type or library; a limit, bounds,
+        data or options cannot be; or the method needs what the problem has not.
 
     Examples
     --------
@@ -99,6 +101,7 @@ def minimize(
     >>> found.success, found.x.round(6).tolist()
     (True, [3.0, 3.0])
     """
+    check_args(args)
     problem = FunctionProblem(
         _name(fun),
         _with_backend("fun", fun, 1 + len(args)),
@@ -106,7 +109,7 @@ def minimize(
         args=args,
         grad=_with_backend("jac", jac, 1 + len(args)),
         hessp=_with_backend("hessp", hessp, 2 + len(args)),
-        bounds=_pairs(bounds),
+        bounds=_pairs(bounds, np.size(x0)),
     )
     method = method or ("lbfgs" if bounds is None else "projected-lbfgs")
     limits = tol, maxiter, maxfev, max_time
@@ -159,6 +162,7 @@ def least_squares(
     UnknownNameError, ConfigurationError
         As :func:`minimize`.
     """
+    check_args(args)
     problem = ResidualProblem(
         _name(fun),
         _with_backend("fun", fun, 1 + len(args)),
@@ -186,11 +190,19 @@ def _run(
     limits: tuple[float | None, int, int | None, float | None],
     seed: int,
 ) -> tuple[Result, Objective]:
+    check_options(options)
+    check_limits(*limits, seed)
+    if not isinstance(backend, (str, Backend)):
+        raise ConfigurationError(f"backend must be a name such as 'numpy', or a Backend, not {backend!r}")
     xp = get_backend(backend, dtype) if isinstance(backend, str) else backend
     entry = SOLVERS[method]
     unfit = mismatch(problem.provides, entry.needs, entry.accepts)
     if unfit:
-        fitting = [other.name for other in SOLVERS if not mismatch(problem.provides, other.needs, other.accepts)]
+        fitting = [
+            other.name
+            for other in SOLVERS
+            if other.runs_on(xp.library) and not mismatch(problem.provides, other.needs, other.accepts)
+        ]
         raise ConfigurationError(f"method {method!r}: {unfit}; methods for it: {', '.join(fitting) or 'none'}")
     # a backend of the user's own is not in the lists, and ours run on any
     if not entry.runs_on(xp.library) and (isinstance(backend, str) or entry.kind == "peer"):
@@ -200,10 +212,11 @@ def _run(
     solver = SOLVERS.make(method, **dict(options or {}))
     tol, maxiter, maxfev, max_time = limits
     gtol = xp.eps**0.5 if tol is None else tol
-    if not (maxiter >= 1 and gtol >= 0):
-        raise ConfigurationError(f"maxiter must be at least 1 and tol not negative, not {maxiter!r} and {tol!r}")
+    with xp.scope():
+        objective = bind(problem, xp)
+    check_functions(cast(Any, objective), problem.residual)
     result = solve(problem, solver, xp, Stop(maxiter, maxiter, maxfev, max_time, gtol), seed)
-    return result, bind(problem, xp)
+    return result, objective
 
 
 def _at(objective: Any, result: Result, residual: bool = False) -> dict[str, np.ndarray]:
@@ -274,8 +287,8 @@ def _name(fun: Any) -> str:
     return getattr(fun, "__name__", type(fun).__name__)
 
 
-def _pairs(bounds: Any) -> tuple[np.ndarray, np.ndarray] | None:
-    """(lower, upper) from SciPy's two forms of bounds."""
+def _pairs(bounds: Any, n: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """(lower, upper) of ``n`` variables from SciPy's two forms of bounds."""
     if bounds is None:
         return None
     if hasattr(bounds, "lb"):
@@ -284,4 +297,6 @@ def _pairs(bounds: Any) -> tuple[np.ndarray, np.ndarray] | None:
         pairs = [(-np.inf if a is None else float(a), np.inf if b is None else float(b)) for a, b in bounds]
     except (TypeError, ValueError):
         raise ConfigurationError(f"bounds must be a pair (least, greatest) for each variable, not {bounds!r}") from None
+    if len(pairs) != n:
+        raise ConfigurationError(f"bounds must be a pair (least, greatest) for each of {n} variables, not {bounds!r}")
     return cast(tuple[np.ndarray, np.ndarray], tuple(np.array(pairs).T))

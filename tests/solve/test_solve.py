@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -288,3 +289,11 @@ def test_a_start_whose_gradient_overflows_sets_no_tolerance():
     assert tolerance(Stop(gtol=1e-6), np.inf) == 1e-6
     assert tolerance(Stop(gtol=1e-6), np.nan) == 1e-6
     assert tolerance(Stop(gtol=1e-6), 100.0) == pytest.approx(1e-4)
+
+
+@pytest.mark.parametrize(
+    "limits", [{"max_evaluations": 0}, {"max_evaluations": -1}, {"max_time": -1.0}, {"gtol": -1.0}, {"gtol": math.nan}]
+)
+def test_limits_that_cannot_be(limits: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(limits))):
+        Stop(**limits)
