@@ -111,6 +111,13 @@ class Backend(Kernels, Convolutions, Dense, FiniteDifferences):
         """Gather slices of ``x`` along ``axis``."""
         raise NotImplementedError
 
+    def head(self, R: Array, j: Any) -> Array:
+        """What counts of ``R`` whose rows from ``j`` on are zero, for products with it; may share its memory.
+
+        Where shapes may depend on values it is the first ``j`` rows, which spares the others' products, else ``R``.
+        """
+        return R
+
     # ------------------------------------------------------------------------------------------ reductions to scalars
     def dot(self, x: Array, y: Array) -> Scalar:
         """Inner product of two vectors."""
@@ -245,6 +252,9 @@ class EagerControl:
 
     def cond(self, pred: Any, then: Callable[..., Any], else_: Callable[..., Any], *args: Any) -> Any:
         return then(*args) if pred else else_(*args)
+
+    def head(self, R: Array, j: Any) -> Array:
+        return R[:j, ...]
 
     def unstack(self, x: Array) -> Sequence[Array]:
         """Views of the slices along the leading axis."""

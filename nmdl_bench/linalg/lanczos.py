@@ -74,7 +74,7 @@ def lanczos(xp: Backend, A: Product, b: Array, steps: int, reorthogonalise: bool
         w = xp.aypx(-beta, A(q), q_old)
         alpha = xp.dot(q, w)
         w = xp.axpy(-alpha, q, w)
-        w, beta = unit(xp, orthogonal_to(xp, Q, w) if reorthogonalise else w, xp.s.abs(alpha))
+        w, beta = unit(xp, orthogonal_to(xp, xp.head(Q, i + 1), w) if reorthogonalise else w, xp.s.abs(alpha))
         e = xp.one_hot(i, steps)
         return xp.set_row(Q, i + 1, w), xp.axpy(alpha, e, alphas), xp.axpy(beta, e, betas), q, w, beta
 
@@ -124,12 +124,12 @@ def golub_kahan(
         (i,), (U, V, B, v, alpha) = row, carry
         V = xp.set_row(V, i, v)
         u = xp.axpy(-alpha, U[i, ...], xp.copy(A(v)))
-        u, beta = unit(xp, orthogonal_to(xp, U, u) if reorthogonalise else u, alpha)
+        u, beta = unit(xp, orthogonal_to(xp, xp.head(U, i + 1), u) if reorthogonalise else u, alpha)
         U = xp.set_row(U, i + 1, u)
         e = alpha * xp.one_hot(i, steps + 1)
         B = xp.set_column(B, i, xp.axpy(beta, xp.one_hot(i + 1, steps + 1), e))
         w = xp.axpy(-beta, v, xp.copy(At(u)))
-        v, alpha = unit(xp, orthogonal_to(xp, V, w) if reorthogonalise else w, beta)
+        v, alpha = unit(xp, orthogonal_to(xp, xp.head(V, i + 1), w) if reorthogonalise else w, beta)
         return U, V, B, v, alpha
 
     U, V, B, _, _ = xp.loop(step, start, np.arange(steps)[:, None])

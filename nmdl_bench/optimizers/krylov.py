@@ -116,7 +116,7 @@ def lanczos(
         Q = xp.set_row(now.Q, j, now.q)
         Bq = apply(now.q)
         entry = xp.dot(now.q, Bq)
-        Bq = orthogonal_to(xp, Q, Bq)
+        Bq = orthogonal_to(xp, xp.head(Q, j + 1), Bq)
         coupling = s.sqrt(xp.dot(Bq, Bq))
         at_j = xp.one_hot(j, m)
         delta, gamma = now.delta + entry * at_j, now.gamma + now.coupling * at_j

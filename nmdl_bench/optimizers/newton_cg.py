@@ -34,9 +34,12 @@ class _Inner(NamedTuple):
     R: Array | None
 
 
-def orthogonal(xp: Backend, R: Array | None, r: Array) -> Array:
-    """``r`` without its parts along the orthonormal rows of ``R``; donates ``r``."""
-    return r if R is None else xp.axpy(-1.0, (R @ r) @ R, r)
+def orthogonal(xp: Backend, R: Array | None, j: Any, r: Array) -> Array:
+    """``r`` without its parts along the first ``j`` rows of ``R``, orthonormal before rows of zeros; donates ``r``."""
+    if R is None:
+        return r
+    used = xp.head(R, j)
+    return xp.axpy(-1.0, (used @ r) @ used, r)
 
 
 def truncated_cg(
@@ -80,7 +83,7 @@ def truncated_cg(
         curved = curvature > xp.eps * top * dd
         first = s.where(j == 0, s.const(1.0), s.const(0.0))
         alpha = s.where(curved, s.div(rho, curvature), first)
-        z, r = xp.axpy(alpha, d, z), orthogonal(xp, R, xp.axpy(-alpha, Bd, r))
+        z, r = xp.axpy(alpha, d, z), orthogonal(xp, R, j + 1, xp.axpy(-alpha, Bd, r))
         rho_new = xp.dot(r, r)
         beta = s.div(rho_new, rho)
         return _Inner(z, r, xp.aypx(beta, r, d), rho_new, rho_new + beta * beta * dd, top, j + 1, curved, R)

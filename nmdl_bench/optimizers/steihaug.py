@@ -105,7 +105,7 @@ def follow(
         alpha = s.where(curved, s.div(rho, curvature), s.const(0.0))
         zz = zz + 2 * alpha * zd + alpha * alpha * dd
         inside = s.and_(curved, zz < edge * edge)
-        r = orthogonal(xp, R, xp.axpy(-alpha, Bd, r))
+        r = orthogonal(xp, R, j + 1, xp.axpy(-alpha, Bd, r))
         rho_new = xp.dot(r, r)
         beta = s.div(rho_new, rho)
         zd, dd = beta * (zd + alpha * dd), rho_new + beta * beta * dd

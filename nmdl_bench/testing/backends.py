@@ -160,6 +160,11 @@ def _slices(case: Case) -> None:
         "a slice of a vector, reshaped,", xp.reshape(flat[3:9], (2, 3)), a.ravel()[3:9].reshape(2, 3), exact=True
     )
     case.equal("a column", x[:, 1], a[:, 1], exact=True)
+    filled = np.where(np.arange(5)[:, None] < 2, a, 0.0)
+    for j in (2, 5):
+        top = case.attempt("head", xp.head, xp.asarray(filled), xp.s.int(j))
+        require(tuple(top.shape) in ((j, 3), (5, 3)), f"head of {j} rows on {xp!r} has the shape {tuple(top.shape)!r}")
+        case.equal("a product with head", (top @ xp.asarray(b[0])) @ top, filled.T @ (filled @ b[0]))
     c = case.draw(2, 3, 4)
     turned = case.attempt("permute_dims", xp.permute_dims, xp.asarray(c), (1, 2, 0))
     case.equal("permute_dims", turned, c.transpose(1, 2, 0), exact=True)

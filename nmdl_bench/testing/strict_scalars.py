@@ -250,7 +250,18 @@ class StrictScalarBackend(NumpyBackend):
     def __init__(self, device: str = "cpu", dtype: str = "float64") -> None:
         super().__init__(device, dtype)
         self.s = StrictScalars(dtype)
-        for verb in ("axpy", "aypx", "axpby", "scale", "addmm", "set_row", "set_column", "one_hot", "add_scaled"):
+        for verb in (
+            "axpy",
+            "aypx",
+            "axpby",
+            "scale",
+            "addmm",
+            "set_row",
+            "set_column",
+            "one_hot",
+            "add_scaled",
+            "head",
+        ):
             setattr(self, verb, _unwrapping(getattr(self, verb)))
 
     def asarray(self, a: Any) -> Array:
