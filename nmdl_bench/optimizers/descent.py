@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from nmdl_bench.backends.compiled import call
 from nmdl_bench.contracts import Array, Counts, Objective, Scalar, Tape
+from nmdl_bench.optimizers.curvature import unit_of
 from nmdl_bench.optimizers.line_search import Search
 
 if TYPE_CHECKING:
@@ -105,9 +106,19 @@ class LineSearchMethod:
         return line_search_step(objective, state, self._search, self._direction)
 
 
-def first_trial(xp: Backend, g: Array) -> Scalar:
-    """A step of length at most one along ``-g``: ``min(1, 1 / |g|)``."""
-    return xp.s.minimum(xp.s.const(1.0), xp.s.div(xp.s.const(1.0), xp.s.sqrt(xp.dot(g, g))))
+def safe_scale(xp: Backend, v: Array) -> Scalar:
+    """``c`` with a finite ``|c v|^2``: 1, or ``1 / |v|_inf`` where ``1e8 |v|^2`` overflows and v is finite.
+
+    The factor is for products that a search makes of slopes.
+    """
+    s, one = xp.s, xp.s.const(1.0)
+    return s.where(s.isfinite(1e8 * xp.dot(v, v)), one, s.div(one, unit_of(xp, v)))
+
+
+def steepest_descent(xp: Backend, g: Array) -> tuple[Array, Scalar]:
+    """``d = -c g``, see :func:`safe_scale`, and a trial of length at most one: ``min(1, 1 / |d|)``."""
+    d = -safe_scale(xp, g) * g
+    return d, xp.s.minimum(xp.s.const(1.0), xp.s.div(xp.s.const(1.0), xp.s.sqrt(xp.dot(d, d))))
 
 
 def line_search_init(objective: Objective, x: Array, search: LineSearch, direction: Direction) -> DescentState:
@@ -117,7 +128,7 @@ def line_search_init(objective: Objective, x: Array, search: LineSearch, directi
     f, tape = objective.forward(x)
     g = objective.grad(tape)
     no, counts, g_norm = s.int(0) > 0, Counts.start(xp, forward=1, gradient=1), xp.norm_inf(g)
-    memory, d, t = direction.init(xp, x), -g, first_trial(xp, g)
+    memory, (d, t) = direction.init(xp, x), steepest_descent(xp, g)
     if direction.from_tape:
         still = Step(xp.copy(x), x, xp.copy(g), g, f, s.const(0.0), tape, counts)
         memory, d, t, counts = call(objective, ("first", direction), direction.update, memory, still)
@@ -145,8 +156,11 @@ def line_search_step(
         step = Step(state.x, x_t, state.g, g_t, f_t, old.t, tape, state.counts, state.d)
         memory, d, t, counts = direction.update(objective, state.memory, step)
         df = xp.dot(g_t, d)
-        # no search along an ascent, nor with a memory whose directions lead to searches that give up
-        begin = search.start(xp, t, f_t, df, old)._replace(failed=s.or_(old.last, s.not_(df <= 0)))
+        # no search along an ascent or with a slope that overflows, nor with a memory whose directions lead to searches
+        # that give up
+        begin = search.start(xp, t, f_t, df, old)._replace(
+            failed=s.or_(old.last, s.not_(df <= 0), s.not_(s.isfinite(df)))
+        )
         g_norm, k, fresh = xp.norm_inf(g_t), state.k + 1, s.int(0) > 0
         return DescentState(x_t, f_t, g_t, g_norm, d, begin, memory, fresh, k, counts, state.stalled)
 
@@ -161,9 +175,10 @@ def line_search_step(
         return state._replace(search=search.high(xp, state.search, f_t))
 
     def restart(state: DescentState) -> DescentState:
-        begin = search.start(xp, first_trial(xp, state.g), state.f, -xp.dot(state.g, state.g), state.search)
+        d, t = steepest_descent(xp, state.g)
+        begin = search.start(xp, t, state.f, xp.dot(state.g, d), state.search)
         memory = direction.reset(xp, state.memory, state.x)
-        return state._replace(d=-state.g, search=begin, memory=memory, fresh=s.int(0) == 0)
+        return state._replace(d=d, search=begin, memory=memory, fresh=s.int(0) == 0)
 
     state = xp.cond(search.is_low(xp, state.search, f_t), low, high, state, x_t, f_t)
     failed, fresh = state.search.failed, state.fresh

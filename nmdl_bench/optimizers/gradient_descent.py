@@ -88,7 +88,7 @@ class GradientDescent:
     def init(self, objective: Objective, x: Array, batch: Array | None = None) -> DescentState:
         state = line_search_init(objective, x, *self._parts)
         if self.rule == "fixed":
-            state = state._replace(search=state.search._replace(t=objective.xp.s.const(self.step_size)))
+            state = state._replace(d=-state.g, search=state.search._replace(t=objective.xp.s.const(self.step_size)))
         return state
 
     def step(self, objective: Objective, state: DescentState, batch: Array | None = None) -> DescentState:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from nmdl_bench.backends.stationarity import measure, prox
 from nmdl_bench.contracts import Array, ConfigurationError, Counts, Objective, Scalar
-from nmdl_bench.optimizers.descent import Direction, Step
+from nmdl_bench.optimizers.descent import Direction, Step, safe_scale
 
 
 class ArcState(NamedTuple):
@@ -71,7 +71,9 @@ def first_move(objective: Objective, x: Array, g: Array) -> Scalar:
     """A trial along ``-g`` that moves by a length of at most one: ``min(1, 1 / |x - P(x - g)|)``."""
     xp, s = objective.xp, objective.xp.s
     move = x - prox(objective, x - g, s.const(1.0))
-    return s.minimum(s.const(1.0), s.div(s.const(1.0), s.sqrt(xp.dot(move, move))))
+    c = safe_scale(xp, move)
+    move = xp.scale(c, move)
+    return s.minimum(s.const(1.0), c * s.div(s.const(1.0), s.sqrt(xp.dot(move, move))))
 
 
 def arc_init(objective: Objective, x: Array, arc: Arc, direction: Direction) -> ArcState:

@@ -12,7 +12,7 @@ from test_composite import XP, bounded
 
 from nmdl_bench.catalogue import SOLVERS
 from nmdl_bench.optimizers.gradient_descent import ExactStep, FixedStep
-from nmdl_bench.optimizers.projected import Arc, arc_init, arc_step
+from nmdl_bench.optimizers.projected import Arc, arc_init, arc_step, first_move
 from nmdl_bench.optimizers.projected_gradient import SpectralGradient
 from nmdl_bench.optimizers.projected_lbfgs import FreeInverse
 from nmdl_bench.optimizers.steepest_descent import Gradient
@@ -84,3 +84,26 @@ def test_after_the_best_point_of_a_search_the_direction_is_steepest_descent() ->
             assert state.fresh
             np.testing.assert_array_equal(state.d, -state.g)
     assert times > 0
+
+
+@pytest.mark.parametrize("name", ["bfgs", "lbfgs", "nonlinear-cg", "steepest-descent", "barzilai-borwein"])
+def test_gradients_whose_square_overflows(name: str) -> None:
+    K = np.array([1e160, 3e160])
+    problem = Function(lambda x: (float(0.5 * x @ (K * x)), K * x), np.array([1.0, -2.0]))
+    optimizer: Any = SOLVERS.make(name)
+    with np.errstate(all="ignore"):
+        state = optimizer.init(problem, problem.x0)
+        assert state.search.t * np.linalg.norm(state.d) == pytest.approx(1.0)
+        for _ in range(200):
+            if state.g_norm <= 1e150:
+                break
+            assert not state.stalled
+            state = optimizer.step(problem, state)
+    assert state.g_norm <= 1e-4 * 6e160
+
+
+def test_a_first_move_between_bounds_whose_square_overflows() -> None:
+    objective: Any = bounded(-np.inf, np.inf).bind(XP)
+    with np.errstate(over="ignore"):
+        t = first_move(objective, objective.x0, np.full_like(objective.x0, 1e160))
+    assert t == pytest.approx(1e-160 / np.sqrt(objective.x0.size), rel=1e-12, abs=0.0)

@@ -24,6 +24,13 @@ def test_fixed_steps_are_the_formula() -> None:
     assert state.counts.forward == state.counts.gradient == 41
 
 
+def test_fixed_steps_are_the_formula_where_the_gradients_square_overflows() -> None:
+    function, optimizer = Function(lambda x: (0.0, np.full(2, 1e160)), np.zeros(2)), GradientDescent(1e-160)
+    with np.errstate(over="ignore"):
+        state: Any = optimizer.step(function, optimizer.init(function, function.x0))  # type: ignore[arg-type]
+    np.testing.assert_allclose(state.x, -1.0)
+
+
 def test_fixed_steps_converge_below_two_over_the_largest_curvature() -> None:
     for step_size, converges in ((1.95 / 50, True), (2.05 / 50, False)):
         function, _ = quadratic(8, 50.0)
