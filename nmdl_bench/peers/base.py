@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from nmdl_bench.backends.compiled import Evaluation
@@ -11,6 +11,24 @@ from nmdl_bench.data.batches import batches, redraw
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
+
+
+class OursError(Exception):
+    """What a function of ours raised inside another library's solver, which shall neither take it nor explain it.
+
+    Not among the exceptions that a library raises or catches. The solver's runner raises ``error`` in its stead.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+def ours(fn: Callable[..., Any], *args: Any) -> Any:
+    """``fn(*args)`` for a library that calls it; what it raises reaches the runner as :class:`OursError`."""
+    try:
+        return fn(*args)
+    except Exception as error:
+        raise OursError(error) from error
 
 
 class Counted:

@@ -14,6 +14,7 @@ from scipy.sparse import linalg
 
 from nmdl_bench.backends.compiled import call
 from nmdl_bench.contracts import Array, Counts, Objective, Record, Result, Stop
+from nmdl_bench.peers.base import ours
 from nmdl_bench.peers.host import Host
 from nmdl_bench.peers.rerun import rerun
 
@@ -46,7 +47,7 @@ class ScipyNormal:
 
         def product(v: np.ndarray) -> np.ndarray:
             host.count(jvp=1, vjp=1)
-            return host.to_host(call(objective, ("gauss_newton",), _gauss_newton, tape, xp.asarray(v)))
+            return host.to_host(ours(call, objective, ("gauss_newton",), _gauss_newton, tape, xp.asarray(v)))
 
         def loop(z: np.ndarray) -> Any:
             nonlocal tape
@@ -108,10 +109,10 @@ class ScipyBidiagonal:
 
             def product(name: str, u: np.ndarray) -> np.ndarray:
                 counts[name] += 1
-                return _host(xp, call(objective, (name,), _PRODUCTS[name], tape, xp.asarray(u)))
+                return _host(xp, ours(call, objective, (name,), _PRODUCTS[name], tape, xp.asarray(u)))
 
-            _, tape = call(objective, ("forward",), _forward, x)
-            r, z = _host(xp, call(objective, ("residual",), _residual, tape)), _host(xp, x)
+            _, tape = ours(call, objective, ("forward",), _forward, x)
+            r, z = _host(xp, ours(call, objective, ("residual",), _residual, tape)), _host(xp, x)
             matrix = linalg.LinearOperator(
                 (r.size, z.size), matvec=partial(product, "jvp"), rmatvec=partial(product, "vjp"), dtype=np.float64
             )
