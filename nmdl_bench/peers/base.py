@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from nmdl_bench.backends.compiled import Evaluation
+import numpy as np
+
+from nmdl_bench.backends.compiled import Evaluation, call
 from nmdl_bench.contracts import Array, ConfigurationError, Counts, Objective, Scalar, Stop
 from nmdl_bench.data.batches import batches, redraw
 
@@ -29,6 +31,16 @@ def ours(fn: Callable[..., Any], *args: Any) -> Any:
         return fn(*args)
     except Exception as error:
         raise OursError(error) from error
+
+
+def evaluate(objective: Objective, name: str, *args: Any) -> Any:
+    """The objective's method ``name``, compiled once where the backend compiles."""
+    return call(objective, ("method", name), lambda bare, *args: getattr(bare, name)(*args), *args)
+
+
+def on_host(xp: Backend, a: Array) -> np.ndarray:
+    """A copy as float64."""
+    return xp.to_numpy(a).astype(np.float64, copy=False)  # what to_numpy gives is a copy already
 
 
 class Counted:

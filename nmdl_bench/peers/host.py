@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nmdl_bench.backends.compiled import Evaluation, call
+from nmdl_bench.backends.compiled import Evaluation
 from nmdl_bench.backends.stationarity import is_composite
 from nmdl_bench.contracts import Array, Counts, NmdlError, Objective, Record, Result, Status, Stop
-from nmdl_bench.peers.base import OursError, ours
+from nmdl_bench.peers.base import OursError, evaluate, on_host, ours
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -82,7 +82,7 @@ class Host:
     # ------------------------------------------------------------------------------------------------- evaluations
     def to_host(self, a: Array) -> np.ndarray:
         """A copy as float64."""
-        return self.xp.to_numpy(a).astype(np.float64, copy=False)  # what to_numpy gives is a copy already
+        return on_host(self.xp, a)
 
     def value(self, z: np.ndarray) -> float:
         """``f(z)``."""
@@ -101,7 +101,7 @@ class Host:
     def hessian_product(self, z: np.ndarray, v: np.ndarray) -> np.ndarray:
         """Hessian times ``v`` (n,)."""
         self.count(hessian=1)
-        return self.to_host(ours(call, self.objective, ("hessian",), _hessian, self.at(z).tape, self.xp.asarray(v)))
+        return self.to_host(ours(evaluate, self.objective, "hessian", self.at(z).tape, self.xp.asarray(v)))
 
     def hessian(self, z: np.ndarray) -> np.ndarray:
         """The Hessian (n, n), column by column."""
@@ -110,14 +110,14 @@ class Host:
 
     def residual(self, z: np.ndarray) -> np.ndarray:
         """Residual (m,), of objectives that have one."""
-        return self.to_host(ours(call, self.objective, ("residual",), _residual, self.at(z).tape))
+        return self.to_host(ours(evaluate, self.objective, "residual", self.at(z).tape))
 
     def jacobian(self, z: np.ndarray) -> np.ndarray:
         """The residual's Jacobian (m, n), counted as the gradient ``J^T r`` that it brings."""
         point = self.at(z)
         if point.J is None:
             self.count(gradient=1)
-            point.J = self.to_host(ours(call, self.objective, ("jacobian",), _jacobian, point.tape))
+            point.J = self.to_host(ours(evaluate, self.objective, "jacobian", point.tape))
             point.g = point.J.T @ self.residual(z)
         return point.J.copy()
 
@@ -251,15 +251,3 @@ class Host:
 def _same(y: np.ndarray, z: np.ndarray) -> bool:
     """Whether two points (n,) are the same or equal; where they are not, one entry says so nearly always."""
     return y is z or (y[-1] == z[-1] and bool((y == z).all()))
-
-
-def _hessian(objective: Objective, tape: Any, v: Array) -> Array:
-    return objective.hessian(tape, v)
-
-
-def _residual(objective: Any, tape: Any) -> Array:
-    return objective.residual(tape)
-
-
-def _jacobian(objective: Any, tape: Any) -> Array:
-    return objective.jacobian(tape)

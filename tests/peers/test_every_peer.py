@@ -339,7 +339,8 @@ def test_what_a_solver_cannot_take_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("peer", "backend"), [("scipy-trust-ncg", "jax"), ("scipy-lm", "torch"), ("scipy-sparse-cg", "jax")]
+    ("peer", "backend"),
+    [("scipy-trust-ncg", "jax"), ("scipy-lm", "torch"), ("scipy-sparse-cg", "jax"), ("scipy-sparse-lsqr", "jax")],
 )
 def test_host_solvers_take_every_backend(peer: str, backend: str) -> None:
     problem, stop = suited(peer), Stop(max_iterations=60, gtol=1e-6)
@@ -369,6 +370,15 @@ def test_logistic_regression_is_the_same_function(peer: str, kind: str) -> None:
     assert theirs.status == ours.status == "converged", theirs.reason
     assert theirs.loss == pytest.approx(ours.loss, rel=1e-9)
     np.testing.assert_allclose(theirs.x, ours.x, atol=1e-4)
+
+
+@pytest.mark.parametrize("loss", [None, object])
+def test_a_version_whose_loss_cannot_be_counted(loss: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nmdl_bench.peers.sklearn import logistic as adapter
+
+    monkeypatch.setattr(adapter, "LinearModelLoss", loss)
+    result = attempt("sklearn-logistic-lbfgs", logistic())
+    assert result.counts.forward == result.counts.gradient == result.iterations > 0
 
 
 @pytest.mark.parametrize("options", [{}, {"depth": 0, "alpha": 0.0}, {"depth": 0, "loss": "least-squares"}])
