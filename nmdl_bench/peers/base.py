@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from nmdl_bench.backends.compiled import Evaluation
+import numpy as np
+
+from nmdl_bench.backends.compiled import Evaluation, call
 from nmdl_bench.contracts import Array, ConfigurationError, Counts, Objective, Scalar, Stop
 from nmdl_bench.data.batches import batches, redraw
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
+
+
+class OursError(Exception):
+    """What a function of ours raised inside another library's solver, which shall neither take it nor explain it.
+
+    Not among the exceptions that a library raises or catches. The solver's runner raises ``error`` in its stead.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+def ours(fn: Callable[..., Any], *args: Any) -> Any:
+    """``fn(*args)`` for a library that calls it; what it raises reaches the runner as :class:`OursError`."""
+    try:
+        return fn(*args)
+    except Exception as error:
+        raise OursError(error) from error
+
+
+def evaluate(objective: Objective, name: str, *args: Any) -> Any:
+    """The objective's method ``name``, compiled once where the backend compiles."""
+    return call(objective, ("method", name), lambda bare, *args: getattr(bare, name)(*args), *args)
+
+
+def on_host(xp: Backend, a: Array) -> np.ndarray:
+    """A copy as float64."""
+    return xp.to_numpy(a).astype(np.float64, copy=False)  # what to_numpy gives is a copy already
 
 
 class Counted:

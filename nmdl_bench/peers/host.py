@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nmdl_bench.backends.compiled import Evaluation, call
+from nmdl_bench.backends.compiled import Evaluation
 from nmdl_bench.backends.stationarity import is_composite
 from nmdl_bench.contracts import Array, Counts, NmdlError, Objective, Record, Result, Status, Stop
+from nmdl_bench.peers.base import OursError, evaluate, on_host, ours
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -80,7 +82,7 @@ class Host:
     # ------------------------------------------------------------------------------------------------- evaluations
     def to_host(self, a: Array) -> np.ndarray:
         """A copy as float64."""
-        return self.xp.to_numpy(a).astype(np.float64, copy=False)  # what to_numpy gives is a copy already
+        return on_host(self.xp, a)
 
     def value(self, z: np.ndarray) -> float:
         """``f(z)``."""
@@ -93,13 +95,13 @@ class Host:
             self.jacobian(z)
         if point.g is None:
             self.count(gradient=1)
-            point.g = self.to_host(self._evaluation.grad(point.tape))
+            point.g = self.to_host(ours(self._evaluation.grad, point.tape))
         return point.g.copy() if copy else point.g
 
     def hessian_product(self, z: np.ndarray, v: np.ndarray) -> np.ndarray:
         """Hessian times ``v`` (n,)."""
         self.count(hessian=1)
-        return self.to_host(call(self.objective, ("hessian",), _hessian, self.at(z).tape, self.xp.asarray(v)))
+        return self.to_host(ours(evaluate, self.objective, "hessian", self.at(z).tape, self.xp.asarray(v)))
 
     def hessian(self, z: np.ndarray) -> np.ndarray:
         """The Hessian (n, n), column by column."""
@@ -108,14 +110,14 @@ class Host:
 
     def residual(self, z: np.ndarray) -> np.ndarray:
         """Residual (m,), of objectives that have one."""
-        return self.to_host(call(self.objective, ("residual",), _residual, self.at(z).tape))
+        return self.to_host(ours(evaluate, self.objective, "residual", self.at(z).tape))
 
     def jacobian(self, z: np.ndarray) -> np.ndarray:
         """The residual's Jacobian (m, n), counted as the gradient ``J^T r`` that it brings."""
         point = self.at(z)
         if point.J is None:
             self.count(gradient=1)
-            point.J = self.to_host(call(self.objective, ("jacobian",), _jacobian, point.tape))
+            point.J = self.to_host(ours(evaluate, self.objective, "jacobian", point.tape))
             point.g = point.J.T @ self.residual(z)
         return point.J.copy()
 
@@ -128,11 +130,11 @@ class Host:
             raise Ended("max_iterations", f"{self._tally['forward']} forwards")
         x, z = self.xp.asarray(z), np.array(z, np.float64)
         if self.fused:
-            f, g = self._evaluation.value_and_grad(x)
+            f, g = ours(self._evaluation.value_and_grad, x)
             self.count(forward=1, gradient=1)
             point = Point(z, x, float(f), None, self.to_host(g))
         else:
-            f, tape = self._evaluation.forward(x)
+            f, tape = ours(self._evaluation.forward, x)
             self.count(forward=1)
             point = Point(z, x, float(f), tape)
         self._points = [*self._points, point][-_KEPT:]
@@ -185,10 +187,11 @@ class Host:
         point = None if not self.known else self.at(z) if self.iteration == 0 else self._known(z)
         if point is not None:
             self.gradient(point.z, copy=False)
-            self.iterate, over = point.z, self._record(point)
+            self.iterate, over = point.z, ours(self._record, point)
         else:
             self.iterate = np.array(z, np.float64)
-            over = self.record(self.iteration, None, x=self.xp.asarray(z), counts=self.counts)
+            look = partial(self.record, x=self.xp.asarray(z), counts=self.counts)
+            over = ours(look, self.iteration, None)
         if over:
             raise Ended(*self.record.why())
         if self.iteration >= self.stop.max_iterations:
@@ -221,8 +224,8 @@ class Host:
         """The start, then ``loop(z0)`` until it returns, is ended, or fails.
 
         What it raises on data that it cannot work with becomes the reason of status ``"stalled"``, or ``"diverged"``
-        where a value was not finite. The result is the last iterate where it converged, and of all points evaluated
-        the best one elsewhere.
+        where a value was not finite; what the objective raises is raised again. The result is the last iterate where it
+        converged, and of all points evaluated the best one elsewhere.
         """
         self.record.begin()
         status: Status = "stalled"
@@ -234,6 +237,8 @@ class Host:
             reason = " ".join(str(found.message).split())
         except Ended as end:
             status, reason = end.args
+        except OursError as raised:
+            raise raised.error from raised.error.__cause__
         except NmdlError:
             raise
         except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
@@ -246,15 +251,3 @@ class Host:
 def _same(y: np.ndarray, z: np.ndarray) -> bool:
     """Whether two points (n,) are the same or equal; where they are not, one entry says so nearly always."""
     return y is z or (y[-1] == z[-1] and bool((y == z).all()))
-
-
-def _hessian(objective: Objective, tape: Any, v: Array) -> Array:
-    return objective.hessian(tape, v)
-
-
-def _residual(objective: Any, tape: Any) -> Array:
-    return objective.residual(tape)
-
-
-def _jacobian(objective: Any, tape: Any) -> Array:
-    return objective.jacobian(tape)

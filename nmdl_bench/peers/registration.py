@@ -26,6 +26,27 @@ def at_least(least: int, **options: int) -> None:
             raise ConfigurationError(f"{name} must be at least {least}, not {value!r}")
 
 
+def between(low: float, high: float, **options: float) -> None:
+    """Raise a ConfigurationError where an option is not in ``[low, high)``."""
+    for name, value in options.items():
+        if not low <= value < high:
+            raise ConfigurationError(f"{name} must be at least {low:g} and less than {high:g}, not {value!r}")
+
+
+def positive(**options: float) -> None:
+    """Raise a ConfigurationError where an option is not positive."""
+    for name, value in options.items():
+        if not value > 0:
+            raise ConfigurationError(f"{name} must be positive, not {value!r}")
+
+
+def one_of(choices: Iterable[str], **options: str) -> None:
+    """Raise a ConfigurationError where an option is none of the choices."""
+    for name, value in options.items():
+        if value not in choices:
+            raise ConfigurationError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+
+
 class Table:
     """Solvers of one library.
 

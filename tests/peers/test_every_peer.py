@@ -339,7 +339,8 @@ def test_what_a_solver_cannot_take_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("peer", "backend"), [("scipy-trust-ncg", "jax"), ("scipy-lm", "torch"), ("scipy-sparse-cg", "jax")]
+    ("peer", "backend"),
+    [("scipy-trust-ncg", "jax"), ("scipy-lm", "torch"), ("scipy-sparse-cg", "jax"), ("scipy-sparse-lsqr", "jax")],
 )
 def test_host_solvers_take_every_backend(peer: str, backend: str) -> None:
     problem, stop = suited(peer), Stop(max_iterations=60, gtol=1e-6)
@@ -371,6 +372,15 @@ def test_logistic_regression_is_the_same_function(peer: str, kind: str) -> None:
     np.testing.assert_allclose(theirs.x, ours.x, atol=1e-4)
 
 
+@pytest.mark.parametrize("loss", [None, object])
+def test_a_version_whose_loss_cannot_be_counted(loss: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nmdl_bench.peers.sklearn import logistic as adapter
+
+    monkeypatch.setattr(adapter, "LinearModelLoss", loss)
+    result = attempt("sklearn-logistic-lbfgs", logistic())
+    assert result.counts.forward == result.counts.gradient == result.iterations > 0
+
+
 @pytest.mark.parametrize("options", [{}, {"depth": 0, "alpha": 0.0}, {"depth": 0, "loss": "least-squares"}])
 def test_what_is_no_logistic_regression(options: dict[str, Any]) -> None:
     problem = PROBLEMS.make("spirals", n=40, **options)
@@ -397,3 +407,40 @@ def test_options_are_typed() -> None:
         SOLVERS.make("scipy-lbfgsb", memory=0)
     with pytest.raises(UnknownNameError, match="did you mean 'memory'"):
         SOLVERS.make("jaxopt-lbfgs", memry=5)
+
+
+@pytest.mark.parametrize(
+    ("peer", "options"),
+    [
+        ("scipy-bfgs", {"c1": 0.9, "c2": 0.1}),
+        ("scipy-cg", {"c1": 0.5}),
+        ("scipy-trust-ncg", {"radius": -1.0}),
+        ("scipy-trust-ncg", {"radius": 2000.0}),
+        ("scipy-trust-exact", {"eta": 5.0}),
+        ("scipy-cobyla", {"radius": 0.0}),
+        ("torch-adam", {"beta1": 2.0}),
+        ("optax-adam", {"beta2": 1.0}),
+        ("optax-lion", {"beta1": -0.1}),
+        ("jaxopt-lm", {"solver": "magic"}),
+        ("jaxopt-lbfgs", {"search": "magic"}),
+        ("optimistix-nonlinear-cg", {"method": "magic"}),
+    ],
+)
+def test_options_that_cannot_work_are_refused_when_it_is_made(peer: str, options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=list(options)[-1]):
+        SOLVERS.make(peer, **options)
+
+
+@pytest.mark.parametrize("peer", ["scipy-lbfgsb", "scipy-bfgs", "scipy-trf", "scipy-sparse-lsqr", "sklearn-ridge-lsqr"])
+def test_what_the_objective_raises_is_raised_again(peer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    forward = Quadratics.forward
+
+    def broken(self: Any, x: Any, batch: Any = None) -> Any:
+        value = forward(self, x, batch)
+        if CALLS["forward"] == 3:  # and never again: the harness's own look at the end must not raise it
+            raise ValueError("a mistake of the user's")
+        return value
+
+    monkeypatch.setattr(Quadratics, "forward", broken)
+    with pytest.raises(ValueError, match="a mistake of the user's"):
+        attempt(peer, suited(peer))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nmdl_bench.peers.registration import Table, at_least
+from nmdl_bench.peers.registration import Table, at_least, one_of, positive
 
 _TABLE = Table("jaxopt", requires=("jaxopt", "jax"), backends=("jax",))
 
@@ -15,6 +15,7 @@ _TABLE = Table("jaxopt", requires=("jaxopt", "jax"), backends=("jax",))
 def _search(search: str = "zoom", max_trials: int = 30) -> dict[str, Any]:
     """``search`` is ``"zoom"``, ``"backtracking"`` or ``"hager-zhang"``."""
     at_least(1, max_trials=max_trials)
+    one_of(("zoom", "backtracking", "hager-zhang"), search=search)
     return {"linesearch": search, "maxls": max_trials}
 
 
@@ -25,6 +26,7 @@ def _memory(memory: int = 10, search: str = "zoom", max_trials: int = 30) -> dic
 
 def _conjugate(method: str = "polak-ribiere", search: str = "zoom", max_trials: int = 30) -> dict[str, Any]:
     """``method`` is ``"polak-ribiere"``, ``"fletcher-reeves"`` or ``"hestenes-stiefel"``."""
+    one_of(("polak-ribiere", "fletcher-reeves", "hestenes-stiefel"), method=method)
     return {"method": method, **_search(search, max_trials)}
 
 
@@ -36,6 +38,8 @@ def _gradient(step_size: float = 0.0, acceleration: bool = True, max_trials: int
 
 def _damped(damping: float = 1e-6, solver: str = "cholesky") -> dict[str, Any]:
     """``solver`` is ``"cholesky"``, ``"qr"``, ``"lu"`` or ``"inv"``."""
+    one_of(("cholesky", "qr", "lu", "inv"), solver=solver)
+    positive(damping=damping)
     return {"damping_parameter": damping, "solver": solver}
 
 

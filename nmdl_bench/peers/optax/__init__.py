@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nmdl_bench.peers.registration import Options, Table, at_least
+from nmdl_bench.peers.registration import Options, Table, at_least, between
 
 _TABLE = Table("optax", requires=("optax", "jax"), backends=("jax",))
 
@@ -18,6 +18,7 @@ def _step(step_size: float = 1e-3) -> dict[str, Any]:
 
 
 def _adam(step_size: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> dict[str, Any]:
+    between(0, 1, beta1=beta1, beta2=beta2)
     return {"learning_rate": step_size, "b1": beta1, "b2": beta2, "eps": epsilon}
 
 
@@ -59,12 +60,14 @@ def _novograd(
 def _lion(
     step_size: float = 1e-4, beta1: float = 0.9, beta2: float = 0.99, weight_decay: float = 1e-3
 ) -> dict[str, Any]:
+    between(0, 1, beta1=beta1, beta2=beta2)
     return {"learning_rate": step_size, "b1": beta1, "b2": beta2, "weight_decay": weight_decay}
 
 
 def _adan(
     step_size: float = 1e-3, beta1: float = 0.98, beta2: float = 0.92, beta3: float = 0.99, epsilon: float = 1e-8
 ) -> dict[str, Any]:
+    between(0, 1, beta3=beta3)
     return _adam(step_size, beta1, beta2, epsilon) | {"b3": beta3}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nmdl_bench.peers.registration import Table, at_least
+from nmdl_bench.peers.registration import Table, at_least, one_of
 
 _TABLE = Table("optimistix", requires=("optimistix", "jax"), backends=("jax",))
 
@@ -21,15 +21,12 @@ def _memory(memory: int = 10) -> dict[str, Any]:
 
 def _conjugate(method: str = "polak_ribiere") -> dict[str, Any]:
     """``method`` is ``"polak_ribiere"``, ``"fletcher_reeves"``, ``"hestenes_stiefel"`` or ``"dai_yuan"``."""
+    one_of(("polak_ribiere", "fletcher_reeves", "hestenes_stiefel", "dai_yuan"), method=method)
     return {"method": method}
 
 
 def _step(step_size: float = 1e-2) -> dict[str, Any]:
     return {"learning_rate": step_size}
-
-
-def _none() -> dict[str, Any]:
-    return {}
 
 
 for _method, _name, _summary, _options in (
@@ -45,13 +42,10 @@ _TABLE.add(
     "optimistix.NelderMead, without derivatives",
     "nelder_mead.OptimistixNelderMead",
     "NelderMead",
-    _none,
 )
 for _method, _name, _summary in (
     ("LevenbergMarquardt", "lm", "optimistix.LevenbergMarquardt"),
     ("GaussNewton", "gauss-newton", "optimistix.GaussNewton with whole steps"),
     ("Dogleg", "dogleg", "optimistix.Dogleg"),
 ):
-    _TABLE.add(
-        f"optimistix-{_name}", _summary, "least_squares.OptimistixLeastSquares", _method, _none, needs=("residual",)
-    )
+    _TABLE.add(f"optimistix-{_name}", _summary, "least_squares.OptimistixLeastSquares", _method, needs=("residual",))

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optimistix
 
-from nmdl_bench.contracts import Array, ConfigurationError, Objective, Record, Result, Stop
+from nmdl_bench.contracts import Array, Objective, Record, Result, Stop
 from nmdl_bench.peers.jax_steps import Carry, counters, differentiable, run
 
 
@@ -85,7 +85,7 @@ class OptimistixMinimiser:
     def _stepper(self, objective: Objective, x: Array) -> Stepper:
         options = dict(self.options)
         if "method" in options:
-            options["method"] = _formula(options["method"])
+            options["method"] = getattr(optimistix, options["method"])
         solver = getattr(optimistix, self.method)(rtol=0.0, atol=0.0, **options)
         return Stepper(solver, differentiable(objective), x)
 
@@ -103,10 +103,3 @@ class OptimistixMinimiser:
         return Carry(
             x, arrays_of(state), state.f_info.f, g_norm, carry.k + accepted, *counts, failed(state), carry.idle
         )
-
-
-def _formula(name: str) -> Any:
-    known = ("polak_ribiere", "fletcher_reeves", "hestenes_stiefel", "dai_yuan")
-    if name not in known:
-        raise ConfigurationError(f"method must be one of {', '.join(known)}, not {name!r}")
-    return getattr(optimistix, name)

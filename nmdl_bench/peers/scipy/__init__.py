@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from nmdl_bench.peers.registration import Table, at_least
+from nmdl_bench.contracts import ConfigurationError
+from nmdl_bench.peers.registration import Table, at_least, between, positive
 
 _TABLE = Table("scipy", requires=("scipy",), backends=("*",))
 
 
 def _wolfe(c1: float = 1e-4, c2: float = 0.9) -> dict[str, Any]:
+    if not 0 < c1 < c2 < 1:
+        raise ConfigurationError(f"Wolfe's conditions need 0 < c1 < c2 < 1, not c1 = {c1!r} and c2 = {c2!r}")
     return {"c1": c1, "c2": c2}
 
 
 def _wolfe_cg(c1: float = 1e-4, c2: float = 0.4) -> dict[str, Any]:
-    return {"c1": c1, "c2": c2}
+    return _wolfe(c1, c2)
 
 
 def _limited_memory(memory: int = 10, max_trials: int = 20) -> dict[str, Any]:
@@ -23,10 +26,15 @@ def _limited_memory(memory: int = 10, max_trials: int = 20) -> dict[str, Any]:
 
 
 def _radius(radius: float = 1.0, max_radius: float = 1000.0, eta: float = 0.15) -> dict[str, Any]:
+    between(0, 0.25, eta=eta)
+    positive(radius=radius)
+    if not radius < max_radius:
+        raise ConfigurationError(f"radius must be less than max_radius = {max_radius!r}, not {radius!r}")
     return {"initial_trust_radius": radius, "max_trust_radius": max_radius, "eta": eta}
 
 
 def _barrier(radius: float = 1.0) -> dict[str, Any]:
+    positive(radius=radius)
     return {"initial_tr_radius": radius}
 
 
@@ -35,11 +43,13 @@ def _simplex(adaptive: bool = False) -> dict[str, Any]:
 
 
 def _linear_model(radius: float = 1.0) -> dict[str, Any]:
+    positive(radius=radius)
     return {"rhobeg": radius}
 
 
 def _truncated(max_products: int = 0) -> dict[str, Any]:
     """``max_products`` in an iteration; 0 lets TNC choose by the size."""
+    at_least(0, max_products=max_products)
     return {"maxCGit": max_products or -1}
 
 

@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.sparse import linalg
 
-from nmdl_bench.backends.compiled import call
 from nmdl_bench.contracts import Array, Counts, Objective, Record, Result, Stop
+from nmdl_bench.peers.base import evaluate, on_host, ours
 from nmdl_bench.peers.host import Host
 from nmdl_bench.peers.rerun import rerun
 
@@ -46,7 +46,7 @@ class ScipyNormal:
 
         def product(v: np.ndarray) -> np.ndarray:
             host.count(jvp=1, vjp=1)
-            return host.to_host(call(objective, ("gauss_newton",), _gauss_newton, tape, xp.asarray(v)))
+            return host.to_host(ours(evaluate, objective, "gauss_newton", tape, xp.asarray(v)))
 
         def loop(z: np.ndarray) -> Any:
             nonlocal tape
@@ -108,10 +108,10 @@ class ScipyBidiagonal:
 
             def product(name: str, u: np.ndarray) -> np.ndarray:
                 counts[name] += 1
-                return _host(xp, call(objective, (name,), _PRODUCTS[name], tape, xp.asarray(u)))
+                return on_host(xp, ours(evaluate, objective, name, tape, xp.asarray(u)))
 
-            _, tape = call(objective, ("forward",), _forward, x)
-            r, z = _host(xp, call(objective, ("residual",), _residual, tape)), _host(xp, x)
+            _, tape = ours(evaluate, objective, "forward", x)
+            r, z = on_host(xp, ours(evaluate, objective, "residual", tape)), on_host(xp, x)
             matrix = linalg.LinearOperator(
                 (r.size, z.size), matvec=partial(product, "jvp"), rmatvec=partial(product, "vjp"), dtype=np.float64
             )
@@ -121,25 +121,3 @@ class ScipyBidiagonal:
             return xp.asarray(z + found[0]), int(found[2]), Counts(1, 0, **counts)
 
         return rerun(objective, x, stop, record, solve)
-
-
-def _host(xp: Any, a: Array) -> np.ndarray:
-    return np.asarray(xp.to_numpy(a), np.float64)
-
-
-def _forward(objective: Any, x: Array) -> Any:
-    return objective.forward(x)
-
-
-def _residual(objective: Any, tape: Any) -> Array:
-    return objective.residual(tape)
-
-
-def _gauss_newton(objective: Any, tape: Any, v: Array) -> Array:
-    return objective.gauss_newton(tape, v)
-
-
-_PRODUCTS = {
-    "jvp": lambda objective, tape, v: objective.jvp(tape, v),
-    "vjp": lambda objective, tape, u: objective.vjp(tape, u),
-}

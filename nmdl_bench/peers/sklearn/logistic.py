@@ -10,7 +10,11 @@ from unittest import mock
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.linear_model._linear_loss import LinearModelLoss
+
+try:  # private, and only counted
+    from sklearn.linear_model._linear_loss import LinearModelLoss
+except ImportError:
+    LinearModelLoss = None
 
 from nmdl_bench.contracts import Array, ConfigurationError, Counts, Objective, Record, Result, Stop
 from nmdl_bench.peers.rerun import quietly, rerun
@@ -27,7 +31,8 @@ class SklearnLogistic:
 
     Evaluations are those of its loss, counted as they happen: a gradient or a set of Hessian products brings a forward
     of its own, and a dense Hessian stands for as many products as there are parameters. SAG and SAGA make one pass an
-    iteration. What is recorded says :func:`nmdl_bench.peers.rerun.rerun`.
+    iteration; so do all where a version of scikit-learn has no loss that can be counted. What is recorded says
+    :func:`nmdl_bench.peers.rerun.rerun`.
 
     Parameters
     ----------
@@ -63,7 +68,7 @@ class SklearnLogistic:
             with _counting(start.size) as counted:
                 quietly(model.fit)(Y, labels)
             reached = int(np.max(model.n_iter_))
-            if self.method in ("sag", "saga"):
+            if self.method in ("sag", "saga") or not counted["forward"]:
                 counted = {"forward": reached, "gradient": reached}
             return xp.asarray(_ours(model.coef_, k).ravel()), reached, Counts(**counted)
 
@@ -131,5 +136,6 @@ def _counting(size: int) -> Iterator[dict[str, int]]:
             "gradient_hessian": {"forward": 1, "gradient": 1, "hessian": size},
             "gradient_hessian_product": {"forward": 1, "gradient": 1},
         }.items():
-            patches.enter_context(mock.patch.object(LinearModelLoss, name, count(name, **more)))
+            if hasattr(LinearModelLoss, name):
+                patches.enter_context(mock.patch.object(LinearModelLoss, name, count(name, **more)))
         yield counted

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.linear_model import Ridge
 
-from nmdl_bench.backends.compiled import call
 from nmdl_bench.contracts import Array, Counts, Objective, Record, Result, Stop
+from nmdl_bench.peers.base import evaluate, on_host
 from nmdl_bench.peers.rerun import quietly, rerun
 
 _DIRECT = ("svd", "cholesky")
@@ -62,8 +62,8 @@ class SklearnRidge:
 def _matrix(objective: Any, x: Array) -> tuple[np.ndarray, np.ndarray]:
     """``A`` (m, n) and ``b`` (m,) on the host."""
     xp, n = objective.xp, x.shape[0]
-    _, tape = call(objective, ("forward",), lambda f, x: f.forward(x), x)
-    r = np.asarray(xp.to_numpy(call(objective, ("residual",), lambda f, tape: f.residual(tape), tape)), np.float64)
-    J = np.asarray(xp.to_numpy(call(objective, ("jacobian",), lambda f, tape: f.jacobian(tape), tape)), np.float64)
+    _, tape = evaluate(objective, "forward", x)
+    r = on_host(xp, evaluate(objective, "residual", tape))
+    J = on_host(xp, evaluate(objective, "jacobian", tape))
     m = len(r) - n if objective.alpha else len(r)  # what follows are the rows of Tikhonov's term
-    return J[:m], J[:m] @ np.asarray(xp.to_numpy(x), np.float64) - r[:m]
+    return J[:m], J[:m] @ on_host(xp, x) - r[:m]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nmdl_bench.peers.registration import Table, at_least
+from nmdl_bench.peers.registration import Table, at_least, between
 
 _TABLE = Table("torch", requires=("torch",), backends=("torch",))
 
@@ -14,6 +14,7 @@ def _sgd(step_size: float = 0.1, momentum: float = 0.9, nesterov: bool = False) 
 
 
 def _adam(step_size: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> dict[str, Any]:
+    between(0, 1, beta1=beta1, beta2=beta2)
     return {"lr": step_size, "betas": (beta1, beta2), "eps": epsilon}
 
 
