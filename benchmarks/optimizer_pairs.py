@@ -29,6 +29,8 @@ class Pair:
     peer_options: dict[str, Any] = field(default_factory=dict)
     same_steps: bool = False
     """Whether both take the very same steps, so that there are no evaluations to compare."""
+    products: bool = False
+    """Whether both take products with the Hessian: compared are passes, forwards and products together."""
 
     @property
     def label(self) -> str:
@@ -37,7 +39,7 @@ class Pair:
 
 
 _STEP: dict[str, Any] = {"options": {"step_size": 1e-5}, "same_steps": True}
-_NEWTON: dict[str, Any] = {"iterations": 8}
+_NEWTON: dict[str, Any] = {"iterations": 8, "products": True}
 _BFGS: dict[str, Any] = {"large": DENSE, "iterations": 20}
 _FIT: dict[str, Any] = {"problem": "bench-fit", "large": RESIDUAL, "iterations": 8}
 

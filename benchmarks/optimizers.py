@@ -31,6 +31,8 @@ _LASTING, _RUNS = 0.02, 15
 """A sample repeats its run until it lasts so many seconds, or so often."""
 LIMIT = 1.1
 """What the ratio of evaluations is to stay below; that of times, below ``nmdl_bench.measure.stats.NOT_SLOWER``."""
+PASSES = ("n_forward", "n_jvp", "n_hessian")
+"""Counts that make up the passes of a run."""
 Key = tuple[str, str, str]
 """Solver with its options, instance, backend."""
 
@@ -126,7 +128,7 @@ class Bench:
 
     # ------------------------------------------------------------------------------------------------- evaluations
     def evaluations(self, pair: Pair) -> tuple[Ratio | None, tuple[int, int, int], dict[str, tuple[float, float]]]:
-        """Forwards that both need to the same gap, by problem; ours are those on NumPy, where they are the same."""
+        """Forwards, or passes, that both need to the same gap, by problem; ours are those on NumPy."""
         from nmdl_bench.report.targets import crossing, target_value
 
         each: dict[str, tuple[float, float]] = {}
@@ -144,7 +146,9 @@ class Bench:
             start = self.starts[instance.label]
             best = float(np.nanmin([start.minimum, *(np.nanmin(h[:, 4]) for h in known)]))
             target = target_value(start.value, best, instance.tau)
-            each[instance.label] = (crossing(known[0], target).forward, crossing(known[1], target).forward)
+            met = [crossing(history, target) for history in known]
+            ours_at, theirs_at = (c.passes if pair.products else c.forward for c in met)
+            each[instance.label] = (ours_at, theirs_at)
         counts = np.array(list(each.values())).reshape(-1, 2)
         ours, theirs = (int(np.isfinite(counts[:, i]).sum()) for i in (0, 1))
         ratio = paired_ratio(counts[:, 0], counts[:, 1], statistic="geometric mean") if len(counts) else None
@@ -172,7 +176,7 @@ class Bench:
 
     # ------------------------------------------------------------------------------------------------------- times
     def timing(self, pair: Pair, n: int, rounds: int) -> Timing:
-        """Seconds an iteration, in turn."""
+        """Seconds an iteration, or a pass where products are taken, in turn."""
         from nmdl_bench.measure.interleave import interleave
         from nmdl_bench.measure.process import WorkerError
         from nmdl_bench.runs.local import RefusedError
@@ -190,7 +194,7 @@ class Bench:
                 worker.start_of(case)
                 worker.prepare(case)
 
-                timers[side] = partial(_seconds, worker, case)
+                timers[side] = partial(_seconds, worker, case, PASSES if pair.products else ("iterations",))
             samples = interleave(timers, rounds, own_clock=True)
         except (WorkerError, RefusedError) as error:
             return Timing(n, reason=str(error))
@@ -202,19 +206,19 @@ class Bench:
         return Timing(n, tuple(samples["ours"]), tuple(samples["theirs"]), ratio)
 
 
-def _seconds(worker: Any, case: Any) -> float:
-    """Seconds an iteration, over as many runs as last long enough for the clock."""
+def _seconds(worker: Any, case: Any, units: tuple[str, ...] = ("iterations",)) -> float:
+    """Seconds an iteration, or a pass, over as many runs as last long enough for the clock."""
     from nmdl_bench.runs.local import RefusedError
 
-    time, iterations = 0.0, 0
+    time, done = 0.0, 0.0
     for _ in range(_RUNS):
         row = worker.measure(case)
         if not row["iterations"]:
             raise RefusedError(row["status"], f"{case.solver.name} made no iteration: {row['reason']}")
-        time, iterations = time + float(row["time"]), iterations + int(row["iterations"])
+        time, done = time + float(row["time"]), done + sum(float(row[unit]) for unit in units)
         if time >= _LASTING:
             break
-    return time / iterations
+    return time / done
 
 
 def _case(solver: str, options: dict[str, Any], backend: str, instance: Instance, stop: Stop) -> Any:
@@ -311,10 +315,11 @@ def table(rows: Sequence[Row]) -> str:
 
 
 NOTE = """\
-Evaluations (forwards) to f* + tau (f0 - f*), ours over the peer's: geometric means over the problems that both solved,
-with bootstrap intervals over problems; f* is the known minimum or the least value that either reached, and tau 1e-6 or,
-for networks, 1e-2. Microseconds an iteration: medians of {rounds} samples taken in turn, one process each, {threads}
-thread(s), float64; ratios are medians of pairs with bootstrap intervals. Limits: {limit} for evaluations, 1.05 for the
+Evaluations (forwards; for Newton methods passes, forwards and Hessian products together) to f* + tau (f0 - f*), ours
+over the peer's: geometric means over the problems that both solved, with bootstrap intervals over problems; f* is the
+known minimum or the least value that either reached, and tau 1e-6 or, for networks, 1e-2. Microseconds an iteration
+(for Newton methods, a pass): medians of {rounds} samples taken in turn, one process each, {threads} thread(s), float64;
+ratios are medians of pairs with bootstrap intervals. Limits: {limit} for evaluations, 1.05 for the
 upper end of a ratio of times."""
 
 

@@ -141,6 +141,7 @@ def run(
     What the store has already is not measured again: the same command resumes an interrupted run. A case that fails is
     recorded with its status and reason, and the run goes on.
     """
+    from nmdl_bench.runs.cases import left_out
     from nmdl_bench.runs.progress import make_progress
     from nmdl_bench.runs.run import plan
     from nmdl_bench.runs.run import run as measure
@@ -150,6 +151,8 @@ def run(
         print(f"committed {key} {repeat}", flush=True)
 
     planned = plan(file, plugins)
+    for line in left_out(planned.file.spec):
+        click.echo(f"Not run: {line}.", err=True)
     if not no_report:
         _check_figures(planned.file.spec.report.figures or (), str(file))
     with Store.open(store, create=True) as opened:

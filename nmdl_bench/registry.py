@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -105,14 +105,25 @@ class Registry(Generic[T]):
         ConfigurationError
             An option's value cannot work.
         """
+        checked = self.check(name, options)
+        try:
+            return self[name].make(**checked)
+        except TypeError as error:
+            raise ConfigurationError(f"{self.kind} {name!r} cannot be made with {options!r}: {error}") from error
+
+    def check(self, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options, where ``name`` takes them and each is of the type it is annotated with; nothing is made.
+
+        Raises
+        ------
+        UnknownNameError, ConfigurationError
+            As of :meth:`make`.
+        """
         known = self.options(name)
         for option in options:
             if known is not None and option not in known:
                 raise unknown(f"option of {self.kind} {name!r}:", option, known)
-        try:
-            return self[name].make(**{option: self._checked(name, option, value) for option, value in options.items()})
-        except TypeError as error:
-            raise ConfigurationError(f"{self.kind} {name!r} cannot be made with {options!r}: {error}") from error
+        return {option: self._checked(name, option, value) for option, value in options.items()}
 
     def _checked(self, name: str, option: str, value: Any) -> Any:
         """The value, where it is of the type that the option is annotated with."""

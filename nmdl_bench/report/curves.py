@@ -65,7 +65,9 @@ def curve_data(data: RunData, results: pd.DataFrame, problems: Sequence[str], ga
         failed = [s for s in group.status if s in FAILED]
         about = {"problem": problem, "solver": solver, "backend": backend}
         about["status"] = failed[0] if failed else group.status.iloc[0]
-        target = [float(relative_gap(t, f)) if gap else t for t, f in zip(group.target, group.f_best)]
+        target = [
+            float(relative_gap(t, f, f0)) if gap else t for t, f, f0 in zip(group.target, group.f_best, group.loss0)
+        ]
         about |= {"seeds": len(histories), "target": float(np.median(target))}
         for axis in AXES:
             line = _line(histories, axis)
@@ -83,7 +85,8 @@ def _median_history(data: RunData, seed: pd.DataFrame, gap: bool) -> np.ndarray:
     history = data.histories[_median_repeat(seed)]
     if gap:
         history, losses = history.copy(), HISTORY_COLUMNS.index("loss")
-        history[:, losses] = np.maximum(relative_gap(history[:, losses], float(seed.f_best.iloc[0])), LEAST_GAP)
+        f_best, f0 = float(seed.f_best.iloc[0]), float(seed.loss0.iloc[0])
+        history[:, losses] = np.maximum(relative_gap(history[:, losses], f_best, f0), LEAST_GAP)
     return history
 
 

@@ -117,8 +117,9 @@ def _curves(data: RunData, summary: Summary, shown: Sequence[str], gap: bool) ->
     what = "Training loss"
     if gap:
         what = (
-            f"Relative gap (f - f*) / max(|f*|, {LEAST_SCALE:g}), with f* the known minimum or, where somebody went "
-            f"below it, the least loss that any solver reached, and at least {LEAST_GAP:g},"
+            f"Relative gap (f - f*) / max(|f*|, {LEAST_SCALE:g}), or f / f(x0) where f* is zero, with f* the known "
+            "minimum or, where somebody went below it, the least loss that any solver reached, and "
+            f"at least {LEAST_GAP:g},"
         )
     parts = [shown[i : i + _PROBLEMS_A_FIGURE] for i in range(0, len(shown), _PROBLEMS_A_FIGURE)]
     for problems, group in itertools.product(parts, groups_of(data)):

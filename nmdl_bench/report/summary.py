@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -99,9 +100,15 @@ def summarise(data: RunData) -> Summary:
 
 
 def choose_metric(data: RunData) -> str | None:
-    """The experiment's ``[report] metric``, else the first accuracy that was measured, else None."""
+    """The experiment's ``[report] metric``, else the first accuracy that was measured, else None.
+
+    A metric that the experiment wants and no case measured is warned of.
+    """
     metrics = set(data.results.columns[data.results.notna().any()]) if len(data.results) else set()
     wanted = data.settings.get("metric")
+    if wanted is not None and metrics and wanted not in metrics:
+        measured = ", ".join(m for m in METRIC_PREFERENCE if m in metrics)
+        warnings.warn(f"[report] metric {wanted!r} was not measured; accuracies: {measured or 'none'}", stacklevel=2)
     return next((m for m in (wanted, *METRIC_PREFERENCE) if isinstance(m, str) and m in metrics), None)
 
 

@@ -14,7 +14,7 @@ from nmdl_bench.report.frames import RunData
 DEFAULT_TAU = 0.1
 """'Solved' where neither the experiment nor the problem says otherwise: 90 % of the best reduction."""
 LEAST_SCALE = 1e-8
-"""What a gap is relative to where the minimum is closer to zero."""
+"""What a gap is relative to where the minimum is closer to zero, but not zero."""
 _ITERATION, _FORWARD, _GRADIENT, _PASSES, _LOSS, _, _TIME, _MEASURED = range(len(HISTORY_COLUMNS))
 
 
@@ -67,14 +67,21 @@ def target_value(f0: float, f_best: float, tau: float) -> float:
     return f_best + tau * (f0 - f_best)
 
 
-def relative_gap(f: np.ndarray | float, f_best: float) -> np.ndarray:
-    """``(f - f_best) / max(|f_best|, 1e-8)``, what a value lacks of the least one."""
-    return (np.asarray(f, dtype=float) - f_best) / max(abs(f_best), LEAST_SCALE)
+def relative_gap(f: np.ndarray | float, f_best: float, f0: float) -> np.ndarray:
+    """``(f - f_best) / max(|f_best|, 1e-8)``, what a value lacks of the least one; ``f / f0`` where that is zero.
+
+    Relative to 1e-8, gaps to a minimum of zero would be below what float64 can tell.
+    """
+    return (np.asarray(f, dtype=float) - f_best) / _scale(f_best, f0)
 
 
-def gap_value(f_best: float, gap: float) -> float:
+def gap_value(f_best: float, gap: float, f0: float) -> float:
     """The value whose :func:`relative_gap` is ``gap``."""
-    return f_best + gap * max(abs(f_best), LEAST_SCALE)
+    return f_best + gap * _scale(f_best, f0)
+
+
+def _scale(f_best: float, f0: float) -> float:
+    return f0 if f_best == 0 and f0 > 0 else max(abs(f_best), LEAST_SCALE)
 
 
 def with_targets(data: RunData, tau: float | None = None) -> pd.DataFrame:
@@ -108,7 +115,7 @@ def with_targets(data: RunData, tau: float | None = None) -> pd.DataFrame:
         if f_best < f0:  # else nobody lowered the loss, and there is nothing to reach
             gap = gap_of(data, str(problem)) if tau is None else None
             level = tau_of(data, str(problem)) if tau is None else tau
-            target = target_value(f0, f_best, level) if gap is None else gap_value(f_best, gap)
+            target = target_value(f0, f_best, level) if gap is None else gap_value(f_best, gap, f0)
             frame.loc[group.index, "target"] = target
     none = np.empty((0, len(HISTORY_COLUMNS)))
     found = [

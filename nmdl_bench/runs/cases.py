@@ -95,7 +95,8 @@ def expand(spec: Experiment, plugins: Mapping[str, str] | None = None, source: s
     UnknownNameError
         A problem, solver, option, label or backend that does not exist.
     ConfigurationError
-        Two entries with one label, the same case twice, or nothing to measure.
+        An option of the wrong type or value, two entries with one label, the same case twice, a solver that fits none
+        of the problems, or nothing to measure.
     """
     from nmdl_bench.backends import split_spec
 
@@ -108,11 +109,12 @@ def expand(spec: Experiment, plugins: Mapping[str, str] | None = None, source: s
         for only in (*(solver.problems or ()), *solver.options_for):
             if only not in problems:
                 raise unknown(f"problem label in {source}, solver {label!r}:", only, problems)
-        for options in (solver.options, *solver.options_for.values()):
+        for options in (solver.options, *(solver.options | more for more in solver.options_for.values())):
             _check_options(SOLVERS, solver.name, options, f"solver {label!r}")
         for name in solver.backends or ():
             if split_spec(name) not in backends:
                 raise unknown(f"backend in {source}, solver {label!r}:", name, spec.backends)
+    _refuse_idle(problems, solvers, source)
     for group, members in (spec.report.groups or {}).items():
         for member in members:
             if member not in solvers:
@@ -125,9 +127,7 @@ def expand(spec: Experiment, plugins: Mapping[str, str] | None = None, source: s
                 for solver_label, solver in solvers.items():
                     if solver.problems is not None and problem_label not in solver.problems:
                         continue
-                    method = SOLVERS[solver.name]
-                    structure = PROBLEMS[problem.name].structure(problem.options)
-                    unfit = mismatch(structure, method.needs, method.accepts)
+                    unfit = _unfit(problem, solver)
                     if unfit and solver.problems is None:
                         continue
                     if unfit:
@@ -155,6 +155,31 @@ def expand(spec: Experiment, plugins: Mapping[str, str] | None = None, source: s
         raise ConfigurationError(f"{source}: nothing to measure, no solver runs on backends = {spec.backends}")
     _refuse_twins(cases, source)
     return cases
+
+
+def left_out(spec: Experiment) -> list[str]:
+    """What an experiment that :func:`expand` takes does not measure for want of structure, by solver and reason."""
+    problems, solvers = _labelled(spec.problems, "problems", ""), _labelled(spec.solvers, "solvers", "")
+    missed: dict[tuple[str, str], list[str]] = {}
+    for solver_label, solver in solvers.items():
+        for label, problem in problems.items():
+            unfit = _unfit(problem, solver)
+            if unfit and solver.problems is None:
+                missed.setdefault((solver_label, unfit), []).append(label)
+    return [f"{solver} on {', '.join(labels)} ({unfit})" for (solver, unfit), labels in missed.items()]
+
+
+def _unfit(problem: ProblemSpec, solver: SolverSpec) -> str:
+    entry = SOLVERS[solver.name]
+    return mismatch(PROBLEMS[problem.name].structure(problem.options), entry.needs, entry.accepts)
+
+
+def _refuse_idle(problems: Mapping[str, ProblemSpec], solvers: Mapping[str, SolverSpec], source: str) -> None:
+    for label, solver in solvers.items():
+        reasons = {name: _unfit(problem, solver) for name, problem in problems.items()}
+        if solver.problems is None and reasons and all(reasons.values()):
+            why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+            raise ConfigurationError(f"{source}: solver {label!r} fits none of the problems, leave it out ({why})")
 
 
 def _case(plugins: Mapping[str, str], **fields: Any) -> Case:
@@ -199,7 +224,7 @@ def _described(entry: ProblemSpec | SolverSpec) -> str:
 
 
 def _check_options(registry: Registry[Any], name: str, options: Mapping[str, Any], where: str) -> None:
-    """Options have to be among those that the factory takes, and JSON."""
+    """Options have to be among those that the factory takes, JSON, of their types, and such as a solver can have."""
     known = registry.options(name)
     for option, value in options.items():
         if option == "seed":
@@ -211,6 +236,9 @@ def _check_options(registry: Registry[Any], name: str, options: Mapping[str, Any
         except (TypeError, ValueError):
             what = f"option {option} = {value!r} is no number, text, list or table"
             raise ConfigurationError(f"{where}: {what}") from None
+    checked = registry.check(name, options)
+    if registry is SOLVERS and registry[name].kind == "ours":  # made of numbers alone; a problem may read data
+        registry.make(name, **checked)
 
 
 def _refuse_twins(cases: Sequence[Case], source: str) -> None:

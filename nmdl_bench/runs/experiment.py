@@ -76,7 +76,8 @@ class ReportSpec(Struct, forbid_unknown_fields=True, frozen=True):
     taus: list[Level] = field(default_factory=list)
     """Levels of profiles and of the table of targets, instead of the one above."""
     gap: Level | None = None
-    """Relative gap to the known minimum that 'solved' means where a problem has one, instead of ``tau``."""
+    """Relative gap to the known minimum that 'solved' means where a problem has one, instead of ``tau``; where that
+    minimum is zero, relative to the value at the start."""
     figures: list[str] | None = None
     metric: str | None = None
     groups: dict[str, Names] | None = None

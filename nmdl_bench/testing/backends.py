@@ -53,8 +53,8 @@ def check_backend(xp: Backend) -> None:
             check_convolutions,
             check_transforms,
             check_dense,
-            check_derivatives,
             _freshness,
+            check_derivatives,  # of functions that copy
             _loops,
             _scans,
             _tables,

@@ -134,3 +134,18 @@ def test_derivatives_of_what_is_timed(name):
                 near = xp.to_numpy(objective.prox(xp.asarray(np.array([2.0, 2.0, -2.0, 0.001])), xp.s.const(1.0)))
                 expected = [0.5, 2.0, -2.0, 0.001] if name == "bench-bounded" else [1.99, 1.99, -1.99, 0.0]
                 np.testing.assert_allclose(near, expected)
+
+
+def test_pairs_with_hessian_products_are_compared_by_passes(monkeypatch):
+    pair = next(pair for pair in PAIRS if pair.ours == "newton-cg")
+    assert pair.products
+    monkeypatch.setattr(optimizers, "INSTANCES", (Instance("circles", {"n": 60}),))
+    with optimizers.Bench() as bench:
+        _, solved, each = bench.evaluations(pair)
+        _, _, forwards = bench.evaluations(replace(pair, products=False))
+        seconds = optimizers._seconds
+        rows = iter([{"iterations": 2, "n_forward": 3, "n_jvp": 0, "n_hessian": 5, "time": 1.0}] * 2)
+        worker = type("Worker", (), {"measure": lambda self, case: next(rows)})()
+        assert (seconds(worker, None), seconds(worker, None, optimizers.PASSES)) == (0.5, 0.125)
+    assert solved[0] == 1
+    assert each["circles 60"][0] > forwards["circles 60"][0]

@@ -111,6 +111,12 @@ def test_metric_is_the_one_asked_for_or_the_first_accuracy(demo):
     assert choose_metric(load(demo, "demo")) == "accuracy_test"
 
 
+def test_a_metric_that_nobody_measured_is_warned_of(demo):
+    demo.run.spec = '[report]\nmetric = "foo"'
+    with pytest.warns(UserWarning, match=r"metric 'foo' was not measured; accuracies: accuracy_validation"):
+        assert choose_metric(load(demo, "demo")) == "accuracy_validation"
+
+
 def test_no_metric_no_column(store):
     store.add("p", "a", "numpy", [1.0, 0.5])
     summary = summary_of(store)

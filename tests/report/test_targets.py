@@ -109,19 +109,21 @@ def test_gap_counts_where_the_minimum_is_known(store):
     store.run.spec = "[report]\ntau = 0.1\ngap = 1e-3"
     store.add("p", "a", "numpy", [10.0, 2.1, 2.002, 2.001], minimum=2.0)
     store.add("q", "a", "numpy", [10.0, 1.0, 0.0])
-    store.add("zero", "a", "numpy", [1.0, 2e-11, 1e-11], minimum=0.0)
+    store.add("zero", "a", "numpy", [1.0, 2e-3, 1e-3], minimum=0.0)
     frame = with_targets(load(store, "demo")).set_index("problem")
     assert frame.target["p"] == pytest.approx(2.002)
     assert frame.target["q"] == pytest.approx(1.0)
-    assert frame.target["zero"] == pytest.approx(1e-11)
+    assert frame.target["zero"] == pytest.approx(1e-3)
     assert frame.target_iterations.tolist() == [2, 1, 2]
     # a level asked for by name is one
     assert with_targets(load(store, "demo"), 0.5).target.tolist() == pytest.approx([6.0, 5.0, 0.5])
 
 
 def test_relative_gap_and_its_inverse():
-    assert relative_gap(gap_value(-4.0, 1e-3), -4.0) == pytest.approx(1e-3)
-    assert relative_gap(np.array([1e-8, 0.0]), 0.0).tolist() == [1.0, 0.0]
+    assert relative_gap(gap_value(-4.0, 1e-3, 9.0), -4.0, 9.0) == pytest.approx(1e-3)
+    assert relative_gap(np.array([1e-10, 0.0]), 1e-10, 2.0).tolist() == [0.0, pytest.approx(-1e-2)]
+    assert relative_gap(np.array([2.0, 1e-8, 0.0]), 0.0, 2.0).tolist() == [1.0, 5e-9, 0.0]
+    assert gap_value(0.0, 1e-8, 2.0) == 2e-8
 
 
 def test_table_of_targets_at_several_levels(store):

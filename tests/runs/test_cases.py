@@ -6,7 +6,7 @@ from sweep_helpers import PLUGIN, experiment
 import nmdl_bench.catalogue  # noqa: F401
 from nmdl_bench.contracts import ConfigurationError, NmdlError, UnknownNameError
 from nmdl_bench.runs import cases as cases_module
-from nmdl_bench.runs.cases import canonical, expand, source_hash
+from nmdl_bench.runs.cases import canonical, expand, left_out, source_hash
 from nmdl_bench.runs.experiment import parse
 from nmdl_bench.runs.plugins import load_all
 
@@ -93,6 +93,12 @@ BASE = experiment(["tests-good"])
         (BASE.replace('"tests-good"', '"tests-good"\noptions = { step = 2000-01-01 }'), "is no number, text, list or"),
         (experiment(["tests-good", "tests-good"]), "two of its solvers are called 'tests-good'"),
         (BASE + "\n[report]\ngroups = { all = ['tests-god'] }", "report, groups, 'all': 'tests-god'; did you mean"),
+        (BASE.replace('"tests-bowl"', '"spirals"\noptions = { depth = "foo" }'), "depth of problem 'spirals' must"),
+        (BASE.replace('"tests-bowl"', '"spirals"\noptions = { loss = ["a"] }'), "loss of problem 'spirals' must"),
+        (BASE.replace('"tests-bowl"', '"mgh"\noptions = { function = "beal" }'), "did you mean 'beale'"),
+        (BASE.replace('"tests-good"', '"lbfgs"\noptions = { memory = "x" }'), "memory of solver 'lbfgs' must be int"),
+        (BASE.replace('"tests-good"', '"lbfgs"\noptions = { memory = 0 }'), "memory must be at least 1"),
+        (experiment(["tests-good", "varpro"]), "solver 'varpro' fits none of the problems"),
         (experiment(["torch-adam"]), "nothing to measure, no solver runs on backends = ['numpy']"),
         (
             BASE.replace('[[solvers]]', '[[solvers]]\nname = "tests-good"\nlabel = "b"\n[[solvers]]'),
@@ -146,6 +152,14 @@ def test_key_holds_versions_of_the_libraries_used():
     assert {"numpy", "scipy", "jax", "jaxlib", "python"} <= set(content["versions"])
     assert "torch" not in content["versions"]
     assert content["source"] == source_hash()
+
+
+def test_pairs_without_the_structure_are_named():
+    three = BASE.replace("[[problems]]", '[[problems]]\nname = "mgh"\n[[problems]]\nname = "spirals"\n[[problems]]', 1)
+    spec = parse(three.replace('"tests-good"', '"levenberg-marquardt"'))
+    assert [case.problem.label for case in expand(spec)] == ["mgh"]
+    (line,) = left_out(spec)
+    assert line == "levenberg-marquardt on spirals, tests-bowl (it needs residual, which the problem does not provide)"
 
 
 def test_expanding_imports_no_array_library():

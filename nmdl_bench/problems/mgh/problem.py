@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nmdl_bench.contracts import PROBLEMS, Array, ConfigurationError
 from nmdl_bench.problems.functions import ResidualProblem
@@ -73,10 +73,16 @@ class TestProblem(ResidualProblem):
         return {"gap": F - least, "attained": float(is_at(F, least))}
 
 
+def _structure(options: dict[str, Any]) -> tuple[str, ...]:
+    """That of residuals; a function that is not known is refused where the structure is asked for."""
+    get_function(options.get("function", "rosenbrock"))
+    return ResidualProblem.structure
+
+
 @PROBLEMS.register(
     "mgh",
     "one of the 35 test functions of More, Garbow and Hillstrom (1981)",
-    provides=ResidualProblem.structure,
+    provides=_structure,
 )
 def mgh(
     seed: int = 0,
