@@ -204,7 +204,9 @@ def _by_newton(xp: Backend, loss: Loss, Z: Array, C: Array, alpha: float, W: Arr
     S = Z @ W
     f, _ = value(S, W)
     g, L = linearise(S, W)
-    tolerance = xp.norm_inf(g) * max(TOLERANCE, 10 * xp.eps)
+    # relative to the gradient at W = 0, which knows the scale of the features and not where the iteration starts
+    at_zero = loss.grad(xp, loss.forward(xp, xp.zeros((Z.shape[0], k)), C)[1])
+    tolerance = xp.norm_inf(xp.reshape(Z.T @ at_zero, (-1,))) * max(TOLERANCE, 10 * xp.eps)
     start = NewtonState(W, S, f, g, L, s.const(1.0), s.int(1), s.int(0), s.int(0) == 0)
 
     def going(state: NewtonState) -> Any:

@@ -35,7 +35,7 @@ class Blocks(NamedTuple):
     i: Any
     beta: Scalar
     shrink: Scalar
-    still: Any
+    still: Scalar
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Alternation:
             owner[block] = number
         beta, shrink = s.const(self.inertia), s.const(self.shrink)
         owner, Ls = xp.copy(xp.asarray(owner)), xp.zeros((self.blocks,)) + L
-        return Blocks(owner, xp.copy(x), Ls, s.int(0), beta, shrink, s.int(0))
+        return Blocks(owner, xp.copy(x), Ls, s.int(0), beta, shrink, s.const(0.0))
 
     def trial(self, xp: Backend, memory: Blocks, x: Array, p: Array) -> Array:
         return xp.where(self._mine(xp, memory, memory.i), p, x)
@@ -64,7 +64,7 @@ class Alternation:
     def turn(self, xp: Backend, memory: Blocks, step: Accepted) -> Next:
         s, (owner, x_old, Ls, i, beta, shrink, still) = xp.s, memory
         move = step.x_new - step.x
-        still = s.where(s.and_(step.still, xp.norm_inf(move) <= 0), still + 1, s.int(0))
+        still = s.where(s.and_(step.still, xp.norm_inf(move) <= 0), still + 1.0, s.const(0.0))
         x_old = xp.where(self._mine(xp, memory, i), step.x, x_old)
         e = xp.one_hot(i, self.blocks)
         Ls = Ls * (1 - e) + e * seen_or_smaller(xp, step, shrink, step.k < self.blocks)

@@ -10,7 +10,7 @@ import jax
 import pytest
 from optimizer_cases import BATCHES, LEARNING, OPTIMIZERS, small, small_for
 
-from nmdl_bench.backends import get_backend
+from nmdl_bench.backends import compiled, get_backend
 from nmdl_bench.contracts import Stop
 from nmdl_bench.solve import solve
 
@@ -84,6 +84,7 @@ def test_step_is_traced_and_compiled_once_for_all_numbers(
         return step(self, *args)
 
     monkeypatch.setattr(kind, "step", counted)
+    monkeypatch.setattr(compiled, "_COMPILED", {})  # other tests may have compiled the same
     problem = small_for(name).plain() if small_for(name) is not LEARNING else small(width=4, n=50)
     xp, stop = get_backend("jax"), Stop(max_iterations=3 if name in FEW else 30, max_epochs=2)
     batch = {"batch_size": 8} if name in BATCHES else {}

@@ -46,8 +46,9 @@ DECISIONS = {
     "gauss-newton-cg": Decisions(4, product=1),
     "subsampled-newton-cg": Decisions(4, product=1),
     "subsampled-gauss-newton-cg": Decisions(4, product=1),
-    # Newton's method for the last layer has its products, too: a trial that is rejected needs some
-    "varpro": Decisions(4, 2, product=1),
+    # Newton's method for the last layer has its products, too: a trial that is rejected needs some; and each of its
+    # factorisations asks whether it has succeeded
+    "varpro": Decisions(4, 2, product=2),
     # is the trial good; (Levenberg-Marquardt) is there a damping yet
     "newton-tr": Decisions(2, 1, product=1),
     "levenberg-marquardt-cg": Decisions(3, 1, product=1),
@@ -74,7 +75,7 @@ BRANCHES = {
     "gauss-newton-cg": 8,
     "subsampled-newton-cg": 8,
     "subsampled-gauss-newton-cg": 8,
-    "varpro": 48,
+    "varpro": 128,
     "newton-tr": 3,
     "levenberg-marquardt-cg": 5,
     "newton-gltr": 14,

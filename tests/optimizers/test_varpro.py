@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmdl_bench.backends import get_backend
+from nmdl_bench.backends import compiled, get_backend
 from nmdl_bench.catalogue import PROBLEMS, SOLVERS
 from nmdl_bench.contracts import HISTORY_COLUMNS, ConfigurationError, Result, Stop, UnknownNameError
 from nmdl_bench.networks.losses import get_loss
@@ -187,6 +187,7 @@ def test_step_is_traced_once_for_all_numbers(monkeypatch: pytest.MonkeyPatch) ->
         return step(self, *args)
 
     monkeypatch.setattr(VarPro, "step", counted)
+    monkeypatch.setattr(compiled, "_COMPILED", {})  # other tests may have compiled the same
     xp, problem = get_backend("jax"), small("least-squares")
     losses = [solve(problem, VarPro(eta_max=eta), xp, Stop(20)).loss for eta in (0.5, 0.01)]
     assert calls["step"] == 1
