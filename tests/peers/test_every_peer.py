@@ -191,7 +191,8 @@ SUPERLINEAR = [
 
 @cases(SUPERLINEAR)
 def test_rosenbrock_is_solved(peer: str) -> None:
-    result = attempt(peer, rosenbrock(), Stop(max_iterations=300, gtol=1e-6))
+    # JAXopt's conjugate gradients take 100 to several hundred iterations in the valley: round-off decides
+    result = attempt(peer, rosenbrock(), Stop(max_iterations=2000, gtol=1e-6))
     assert result.status == "converged", result.reason
     np.testing.assert_allclose(result.x, 1.0, atol=1e-3)
     assert result.loss < 1e-7
