@@ -239,7 +239,8 @@ def _factorise(xp: Backend, loss: Loss, Z: Array, tape: Tape, alpha: float, k: i
     def shifted(state: tuple[Array, Scalar, Any]) -> tuple[Array, Scalar, Any]:
         _, shift, _ = state
         L = xp.cholesky(H + (alpha + shift) * identity)
-        return L, 10.0 * shift, s.and_(s.not_(s.isfinite(xp.total(L))), shift < trace)
+        # a shift that underflowed to zero would stay there
+        return L, 10.0 * shift, s.and_(s.not_(s.isfinite(xp.total(L))), shift > 0, shift < trace)
 
     L, _, _ = xp.while_loop(lambda state: state[2], shifted, (xp.zeros((k * p, k * p)), xp.eps * trace, s.int(0) == 0))
     return L

@@ -139,6 +139,13 @@ def test_without_a_direction_it_ends_at_once() -> None:
     assert at.f == pytest.approx(np.log(3))
 
 
+def test_features_whose_squares_underflow_end_too() -> None:
+    Z, C = samples()
+    at = found(ENTROPY, 1e-156 * Z, C, 0.0)  # the matrix's trace times the unit round-off is zero
+    assert at.products == 2
+    assert at.f == pytest.approx(np.log(3))
+
+
 def test_too_many_weights_are_named() -> None:
     with pytest.raises(ConfigurationError, match="2000 x 3 weights are more than Newton's method eliminates, 4000"):
         found(ENTROPY, np.zeros((2, 2000)), np.zeros((2, 3)), 1.0)
