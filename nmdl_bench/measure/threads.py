@@ -18,7 +18,7 @@ _POOLS = (
     "NUMEXPR_NUM_THREADS",
     "NPROC",  # XLA's CPU client sizes its pools by it
 )
-_XLA = ("--xla_cpu_multi_thread_eigen", "intra_op_parallelism_threads")
+_EIGEN = "--xla_cpu_multi_thread_eigen"
 
 
 def thread_environment(threads: int, base: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -38,11 +38,11 @@ def thread_environment(threads: int, base: Mapping[str, str] | None = None) -> d
     """
     if threads < 1:
         raise ValueError(f"threads = {threads}: must be at least 1")
-    flags = [f for f in (os.environ if base is None else base).get("XLA_FLAGS", "").split() if not f.startswith(_XLA)]
-    if threads == 1:
-        flags.append("--xla_cpu_multi_thread_eigen=false")
-    flags.append(f"intra_op_parallelism_threads={threads}")
-    return {name: str(threads) for name in _POOLS} | {"XLA_FLAGS": " ".join(flags), "OMP_DYNAMIC": "FALSE"}
+    flags = (os.environ if base is None else base).get("XLA_FLAGS", "")
+    if not flags or flags.startswith("--"):  # else it is the name of a file with flags, and can hold nothing else
+        kept = [flag for flag in flags.split() if not flag.startswith(_EIGEN)]
+        flags = " ".join([*kept, f"{_EIGEN}=false"] if threads == 1 else kept)
+    return {name: str(threads) for name in _POOLS} | {"XLA_FLAGS": flags, "OMP_DYNAMIC": "FALSE"}
 
 
 def choose_cpus(threads: int, sample: float = 0.1) -> tuple[int, ...]:

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -8,13 +10,30 @@ from nmdl_bench.measure.threads import choose_cpus, pin, thread_environment, thr
 def test_environment_names_every_pool():
     found = thread_environment(3, base={})
     assert {found[n] for n in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")} == {"3"}
-    assert found["XLA_FLAGS"] == "intra_op_parallelism_threads=3"
+    assert found["XLA_FLAGS"] == ""
 
 
 def test_one_thread_turns_eigens_pool_off_and_keeps_other_flags():
-    base = {"XLA_FLAGS": "--xla_dump_to=x intra_op_parallelism_threads=8 --xla_cpu_multi_thread_eigen=true"}
+    base = {"XLA_FLAGS": "--xla_dump_to=x --xla_cpu_multi_thread_eigen=true"}
     flags = thread_environment(1, base)["XLA_FLAGS"].split()
-    assert flags == ["--xla_dump_to=x", "--xla_cpu_multi_thread_eigen=false", "intra_op_parallelism_threads=1"]
+    assert flags == ["--xla_dump_to=x", "--xla_cpu_multi_thread_eigen=false"]
+    assert thread_environment(2, base)["XLA_FLAGS"] == "--xla_dump_to=x"
+
+
+def test_a_file_with_xla_flags_stays_alone():
+    assert thread_environment(1, {"XLA_FLAGS": "flags.txt"})["XLA_FLAGS"] == "flags.txt"
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_xla_starts_with_that_number_of_threads(threads):
+    count = "import os, jax; jax.numpy.ones(2).sum(); t = '/proc/self/task'; " + (
+        "print(sum('XLAEigen' in open(f'{t}/{i}/comm').read() for i in os.listdir(t)))"
+    )
+    environment = dict(os.environ) | thread_environment(threads)
+    done = subprocess.run([sys.executable, "-c", count], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    if sys.platform == "linux":
+        assert int(done.stdout) == threads
 
 
 def test_no_threads_is_refused():
