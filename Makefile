@@ -63,7 +63,7 @@ memory: $(VENV)/.dev  ## peak memory against depth for each way to keep states; 
 	$(BIN)/python -m benchmarks.memory
 
 gpu: $(VENV)/.dev  ## tests that need a CUDA device, and reference results under reports/reference
-	$(BIN)/python -m pytest -m gpu
+	XLA_PYTHON_CLIENT_PREALLOCATE=false $(BIN)/python -m pytest -n 4 -m gpu
 	$(BIN)/nmdl-bench run reports/gpu.toml --store $(STORE) --output reports/reference/gpu
 
 clean:  ## remove the environment and what tools cache
