@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 import numpy as np
 
 from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Counts, Objective, Scalar, Structure, Tape
+from nmdl_bench.errors import unknown
 from nmdl_bench.optimizers.trust_region import (
     Outcome,
     Plan,
@@ -21,6 +22,8 @@ from nmdl_bench.optimizers.trust_region import (
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
+
+SCALINGS = ("none", "jacobian")
 
 
 class Factored(NamedTuple):
@@ -137,7 +140,9 @@ def damped_step(xp: Backend, R: Array, b: Array, D: Array, lam: Scalar, radius: 
 
 @dataclass(frozen=True)
 class DampedLeastSquares:
-    """``|J p + r|^2 / 2`` within ``|D p| <= Delta``, with D the largest norms so far of the columns of J."""
+    """``|J p + r|^2 / 2`` within ``|D p| <= Delta``, D = I or the largest norms so far of the columns of J."""
+
+    scaling: str = "none"
 
     def init(self, xp: Backend, x: Array, factor: float) -> Factored:
         """Memory before the first Jacobian."""
@@ -161,9 +166,11 @@ class DampedLeastSquares:
             r = xp.concat([r, xp.zeros((n - J.shape[0],))])
             J = xp.concat([J, xp.zeros((n - J.shape[0], n))], axis=0)
         Q, R = xp.qr(J)
-        norms = xp.sqrt(xp.sum(J * J, axis=0))
-        D = xp.where(norms > memory.D, norms, memory.D)
-        D = xp.where(D > 0, D, xp.zeros((n,)) + 1)
+        D = xp.zeros((n,)) + 1
+        if self.scaling == "jacobian":
+            norms = xp.sqrt(xp.sum(J * J, axis=0))
+            norms = xp.where(norms > memory.D, norms, memory.D)
+            D = xp.where(norms > 0, norms, D)
         Dx = D * x
         size = s.sqrt(xp.dot(Dx, Dx))
         is_first = s.not_(region.radius > 0)
@@ -199,18 +206,22 @@ def residual_and_jacobian(objective: Objective, tape: Tape) -> tuple[Array, Arra
 class LevenbergMarquardt:
     """``x_{k+1} = x_k + p_k``, p_k the minimiser of ``|J p + r|^2`` within ``|D p| <= Delta_k``.
 
-    More (1978), as in MINPACK's ``lmder``: scaling by the columns' norms, the shift by Hebden's iteration, the radius
-    by the ratio of decreases. When to end is left to the harness. A Jacobian counts as n products with it.
+    More (1978), as in MINPACK's ``lmder``: the shift by Hebden's iteration, the radius by the ratio of decreases. When
+    to end is left to the harness. A Jacobian counts as n products with it.
 
     Parameters
     ----------
+    scaling : {"none", "jacobian"}
+        D: the identity (Levenberg 1944), or the largest norms so far of the columns of J, by which the steps do not
+        depend on the variables' units. With the latter and a factor of 100 these are MINPACK's choices.
     factor : float
         First radius in units of ``|D x_0|``, > 0.
     accept : float
         Ratio of actual to predicted decrease above which a step is taken, in [0, 0.25).
     """
 
-    factor: float = 100.0
+    scaling: str = "none"
+    factor: float = 1.0
     accept: float = 1e-4
 
     batch_size: ClassVar[None] = None
@@ -218,6 +229,8 @@ class LevenbergMarquardt:
     needs: ClassVar[tuple[Structure, ...]] = ("residual",)
 
     def __post_init__(self) -> None:
+        if self.scaling not in SCALINGS:
+            raise unknown("scaling", self.scaling, SCALINGS)
         if not 0 < self.factor < float("inf"):
             raise ConfigurationError(f"factor must be positive and finite, not {self.factor!r}")
         if not 0 <= self.accept < 0.25:
@@ -225,7 +238,7 @@ class LevenbergMarquardt:
 
     @cached_property
     def _model(self) -> DampedLeastSquares:
-        return DampedLeastSquares()
+        return DampedLeastSquares(self.scaling)
 
     def init(self, objective: Objective, x: Array, batch: Array | None = None) -> TrustState:
         xp = objective.xp

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
+from inspect import signature
 from typing import Any, ClassVar, NamedTuple, cast
 
 from nmdl_bench.backends.compiled import Evaluation
@@ -19,7 +20,8 @@ METHODS: dict[str, Any] = {
     "gauss-newton-cg": GaussNewtonCG,
     "newton-cg": NewtonCG,
     "newton-tr": NewtonTR,
-    "levenberg-marquardt": LevenbergMarquardt,
+    # nonlinear parameters, such as rates beside positions, have units of their own
+    "levenberg-marquardt": partial(LevenbergMarquardt, scaling="jacobian", factor=100.0),
     "lbfgs": LBFGS,
     "steepest-descent": SteepestDescent,
 }
@@ -86,7 +88,8 @@ class VarPro:
     Parameters
     ----------
     method : str
-        For ``theta``, a name in :data:`METHODS`; it has its own defaults but for what follows.
+        For ``theta``, a name in :data:`METHODS`; it has its own defaults but for what follows,
+        and ``levenberg-marquardt`` is MINPACK's, scaled by the Jacobian.
     jacobian : str
         ``"kaufman"`` or ``"golub-pereyra"``; see :class:`~nmdl_bench.optimizers.reduced.Reduced`.
     eta_max, max_cg
@@ -113,7 +116,7 @@ class VarPro:
     @cached_property
     def _method(self) -> Optimizer:
         make = METHODS[self.method]
-        known = [field.name for field in fields(make)]
+        known = signature(make).parameters
         return make(**{name: getattr(self, name) for name in ("eta_max", "max_cg") if name in known})
 
     def init(self, objective: Objective, x: Array, batch: Array | None = None) -> VarProState:
