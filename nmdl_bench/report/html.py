@@ -64,6 +64,7 @@ def page(
     tables: Sequence[ProblemTable],
     figures: Sequence[Drawn],
     levels: Sequence[LevelTable] = (),
+    budgets: LevelTable | None = None,
 ) -> str:
     """The whole page; it loads nothing from elsewhere.
 
@@ -79,6 +80,8 @@ def page(
         The figures.
     levels : sequence of LevelTable
         The tables of targets, the first of which the page shows.
+    budgets : LevelTable, optional
+        The table of budgets.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("nmdl_bench.report", "templates"),
@@ -100,7 +103,10 @@ def page(
         tables=tables,
         legend=legend(summary, **MARKS) if summary else [],
         figures=figures,
-        levels=levels[:1],
+        text_tables=[
+            *(("targets", "Targets", table) for table in levels[:1]),
+            *([("budgets", "Budgets", budgets)] if budgets else []),
+        ],
         failures=words.failures(data).to_dict("records"),
         solvers=_solvers(data),
         problems=_problems(data),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from nmdl_bench.report import figures, levels, style, tables
+from nmdl_bench.report import budgets, figures, levels, style, tables
 from nmdl_bench.report.cells import problem_tables
 from nmdl_bench.report.frames import Reader, load
 from nmdl_bench.report.html import Drawn, page
@@ -23,6 +23,8 @@ def write(store: Reader, run_id: str, output: Path) -> dict[str, Path]:
     shown = problem_tables(data, summary) if summary else []
     met = levels.level_data(data)
     at_levels = levels.level_tables(met)
+    allowed = budgets.budget_data(data)
+    within = budgets.budget_table(allowed)
     for folder in (output / "figures", output / "data"):
         folder.mkdir(parents=True, exist_ok=True)
     _remove_earlier(output)
@@ -42,6 +44,11 @@ def write(store: Reader, run_id: str, output: Path) -> dict[str, Path]:
                 "targets latex": ("targets.tex", levels.latex(at_levels)),
                 "targets csv": ("targets.csv", met.to_csv(index=False, lineterminator="\n")),
             }
+        if within:
+            texts |= {
+                "budgets markdown": ("budgets.md", levels.markdown([within])),
+                "budgets csv": ("budgets.csv", allowed.to_csv(index=False, lineterminator="\n")),
+            }
         for name, (file, text) in texts.items():
             paths[name] = output / file
             paths[name].write_text(text, encoding="utf-8")
@@ -55,14 +62,15 @@ def write(store: Reader, run_id: str, output: Path) -> dict[str, Path]:
         narrow = style.render(figures.draw(figure.name, figure.data, styles, "column"), "svg")
         drawn.append(Drawn(figure, paths[f"{figure.name}.svg"].read_bytes(), narrow))
     # the page last: where it is, the rest is there too
-    paths["html"].write_text(page(data, summary, shown, drawn, at_levels), encoding="utf-8")
+    paths["html"].write_text(page(data, summary, shown, drawn, at_levels, within), encoding="utf-8")
     return paths
 
 
 def _remove_earlier(output: Path) -> None:
     """Remove what an earlier report left that this one may not write again."""
     for suffix in ("md", "tex", "csv"):
-        (output / f"targets.{suffix}").unlink(missing_ok=True)
+        for name in ("targets", "budgets"):
+            (output / f"{name}.{suffix}").unlink(missing_ok=True)
     for kind in figures.KINDS:
         for path in [*(output / "figures").glob(f"{kind}*"), *(output / "data").glob(f"{kind}*.csv")]:
             if figures.kind_of(path.stem) == kind:

@@ -68,6 +68,20 @@ class Limits(Struct, forbid_unknown_fields=True, frozen=True):
     """Threads and CPUs of a worker."""
 
 
+class BudgetSpec(Struct, forbid_unknown_fields=True, frozen=True):
+    """One ``[[report.budgets]]`` entry: passes over the data that solvers may take to a gap."""
+
+    problem: str
+    """Its label."""
+    solvers: Names
+    """Their labels."""
+    gap: Level
+    """Relative to the problem's known minimum."""
+    passes: PositiveInt
+    peers: list[str] | None = None
+    """Labels of the other libraries' solvers that the table compares with; default: all."""
+
+
 class ReportSpec(Struct, forbid_unknown_fields=True, frozen=True):
     """What the report shows; read by :mod:`nmdl_bench.report`."""
 
@@ -85,6 +99,8 @@ class ReportSpec(Struct, forbid_unknown_fields=True, frozen=True):
     one, or, where they are too many, ours and the peers' in parts."""
     per_variable: bool = False
     """Whether data profiles count evaluations in units of ``n + 1``, n the number of variables."""
+    budgets: list[BudgetSpec] = field(default_factory=list)
+    """What solvers may take; a table of the report shows whether they do."""
 
 
 class Experiment(Struct, forbid_unknown_fields=True, frozen=True):
@@ -108,7 +124,7 @@ class Experiment(Struct, forbid_unknown_fields=True, frozen=True):
 
 _TABLES: dict[str, type[Struct]] = {
     "": Experiment, "problems": ProblemSpec, "solvers": SolverSpec, "stop": StopSpec, "problems.stop": StopSpec,
-    "limits": Limits, "report": ReportSpec,
+    "limits": Limits, "report": ReportSpec, "report.budgets": BudgetSpec,
 }  # fmt: skip
 
 
@@ -164,6 +180,15 @@ def parse(text: str, source: str = "experiment") -> Experiment:
         raise ConfigurationError(
             f"{source}: name = {spec.name!r} names a folder of the report; use letters, digits, '.', '_' and '-'"
         )
+    for budget in spec.report.budgets:
+        for kind, names, entries in (
+            ("problem", [budget.problem], spec.problems),
+            ("solver", [*budget.solvers, *(budget.peers or ())], spec.solvers),
+        ):
+            labels = [entry.label or entry.name for entry in entries]
+            for name in names:
+                if name not in labels:
+                    raise unknown(f"{kind} in {source}, report, budgets:", name, labels)
     for key in ("backends", "dtypes", "seeds"):
         values = getattr(spec, key)
         if len(set(values)) < len(values):

@@ -171,3 +171,18 @@ def test_levels_are_written_and_shown(demo, tmp_path, monkeypatch):
     demo.run.spec = "[report]\nfigures = []"
     write_report(demo, "demo", tmp_path)
     assert not (tmp_path / "targets.csv").exists()
+
+
+def test_budgets_are_written_and_shown(demo, tmp_path, monkeypatch):
+    only_svg(monkeypatch)
+    row = next(row for row in demo.rows if row["loss"] == row["loss"])
+    for other in demo.rows:
+        other["minimum"] = 0.0
+    budget = f'{{ problem = "{row["problem"]}", solvers = ["{row["solver"]}"], gap = 0.5, passes = 9 }}'
+    demo.run.spec = f"[report]\nfigures = []\nbudgets = [{budget}]"
+    paths = write_report(demo, "demo", tmp_path)
+    assert len(pd.read_csv(paths["budgets csv"]))
+    assert '<h2 id="budgets">' in paths["html"].read_text(encoding="utf-8")
+    demo.run.spec = "[report]\nfigures = []"
+    write_report(demo, "demo", tmp_path)
+    assert not (tmp_path / "budgets.csv").exists()

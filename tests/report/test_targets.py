@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from nmdl_bench.report.budgets import budget_data, budget_table
 from nmdl_bench.report.frames import load
 from nmdl_bench.report.levels import latex, level_data, level_tables, markdown
 from nmdl_bench.report.targets import crossing, gap_value, relative_gap, target_value, tau_of, with_targets
@@ -147,3 +148,24 @@ def test_no_levels_no_table(demo):
     frame = level_data(load(demo, "demo"))
     assert len(frame) == 0
     assert level_tables(frame) == []
+
+
+def test_budgets(store):
+    entry = 'problem = "p", solvers = ["a", "b"], gap = 1e-3, passes = 3'
+    store.run.spec = f'[report]\nbudgets = [{{ {entry} }}, {{ {entry}, peers = ["d"] }}]'
+    store.add("p", "a", "numpy", [10.0, 2.1, 2.002, 2.001], minimum=2.0)
+    store.add("p", "a", "numpy", [10.0, 2.002], minimum=2.0, repeat=1)
+    store.add("p", "b", "numpy", [10.0, 2.1, 2.003], minimum=2.0)
+    store.add("p", "c", "numpy", [10.0, 2.001], minimum=2.0, case={"kind": "peer"})
+    store.add("p", "d", "numpy", [10.0, 9.0], minimum=2.0, case={"kind": "peer"})
+    frame = budget_data(load(store, "demo"))
+    assert frame.solver.tolist() == ["a", "b"] * 2
+    assert frame.passes.tolist() == [3, np.inf] * 2
+    assert frame.met.tolist() == [True, False] * 2
+    assert frame.peer.tolist() == ["c", "c", "", ""]
+    table = budget_table(frame)
+    assert table.rows[0] == ("a", "numpy", "p", "0.001", "3", "3", "2 (c)", "yes")
+    assert table.rows[3] == ("b", "numpy", "p", "0.001", "not reached", "3", "", "no")
+    assert "| a | numpy | p | 0.001 | 3 | 3 | 2 (c) | yes |" in markdown([table])
+    store.run.spec = ""
+    assert budget_table(budget_data(load(store, "demo"))) is None

@@ -37,6 +37,7 @@ taus = [0.1, 1e-6]
 gap = 1e-8
 groups = { first = ["adam"] }
 metric = "accuracy_validation"
+budgets = [{ problem = "s", solvers = ["adam"], gap = 0.1, passes = 10 }]
 """
 
 
@@ -80,6 +81,9 @@ def test_defaults():
         ("taus = [0.1, 1e-6]", "tausend = 1", r"unknown key in x\.toml, report: 'tausend'; did you mean 'taus'\?"),
         ("gap = 1e-8", "gap = 0", r"x\.toml: report, gap: Expected 'float' > 0"),
         ('{ first = ["adam"] }', "{ first = [] }", r"x\.toml: report, groups: Expected 'array' of length >= 1"),
+        ("gap = 0.1,", "gab = 0.1,", r"unknown key in x\.toml, report, budgets, entry 1: 'gab'; did you mean 'gap'"),
+        ('problem = "s", ', 'problem = "t", ', r"unknown problem in x\.toml, report, budgets: 't'; known: s"),
+        ('solvers = ["adam"]', 'solvers = ["ada"]', r"unknown solver in x\.toml, report, budgets: 'ada'; did you mean"),
         ("[stop]", "[[stop]]", r"x\.toml: stop: Expected 'object', got 'array'"),
     ],
 )
