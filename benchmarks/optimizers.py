@@ -25,7 +25,7 @@ from nmdl_bench.contracts import NmdlError, Stop
 from nmdl_bench.measure.stats import Ratio, paired_ratio
 
 PLUGIN = Path(__file__).with_name("targets") / "optimizer_problems.py"
-COUNTED = Stop(max_iterations=1000, max_evaluations=2000, max_time=10.0, gtol=1e-12)
+COUNTED = Stop(max_iterations=1000, max_evaluations=2000, max_time=5.0, gtol=1e-12)
 """Limits of the runs whose evaluations are counted."""
 _LASTING, _RUNS = 0.02, 15
 """A sample repeats its run until it lasts so many seconds, or so often."""
@@ -85,7 +85,7 @@ def instances_of(pair: Pair) -> list[Instance]:
     composite = pair.problem in ("bench-sparse", "bench-bounded")
     found = []
     for instance in INSTANCES:
-        if instance.problem in PROBLEMS:
+        if instance.problem in PROBLEMS and instance.problem not in pair.left_out:
             provides = PROBLEMS[instance.problem].structure(instance.options)
             if ("composite" in provides) == composite and fits(pair.ours, provides) and fits(pair.peer, provides):
                 found.append(instance)
