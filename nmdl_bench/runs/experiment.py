@@ -78,7 +78,7 @@ class BudgetSpec(Struct, forbid_unknown_fields=True, frozen=True):
     gap: Level
     """Relative to the problem's known minimum."""
     passes: PositiveInt
-    peers: list[str] | None = None
+    peers: Names | None = None
     """Labels of the other libraries' solvers that the table compares with; default: all."""
 
 

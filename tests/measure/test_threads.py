@@ -14,7 +14,7 @@ def test_environment_names_every_pool():
 
 
 def test_one_thread_turns_eigens_pool_off_and_keeps_other_flags():
-    base = {"XLA_FLAGS": "--xla_dump_to=x --xla_cpu_multi_thread_eigen=true"}
+    base = {"XLA_FLAGS": " --xla_dump_to=x --xla_cpu_multi_thread_eigen=true"}
     flags = thread_environment(1, base)["XLA_FLAGS"].split()
     assert flags == ["--xla_dump_to=x", "--xla_cpu_multi_thread_eigen=false"]
     assert thread_environment(2, base)["XLA_FLAGS"] == "--xla_dump_to=x"

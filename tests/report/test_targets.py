@@ -169,3 +169,21 @@ def test_budgets(store):
     assert "| a | numpy | p | 0.001 | 3 | 3 | 2 (c) | yes |" in markdown([table])
     store.run.spec = ""
     assert budget_table(budget_data(load(store, "demo"))) is None
+
+
+def test_budgets_count_what_failed(store):
+    budget = 'solvers = ["good", "flaky", "late", "lost", "elsewhere"], gap = 1e-3, passes = 9'
+    store.run.spec = f'[report]\nbudgets = [{{ problem = "p", {budget} }}, {{ problem = "q", {budget} }}]'
+    store.add("p", "good", "numpy", [10.0, 2.0], minimum=2.0)
+    store.add("p", "flaky", "numpy", [10.0, 2.0], minimum=2.0)
+    store.add("p", "flaky", "numpy", repeat=1, status="error")
+    store.add("p", "late", "numpy", status="timeout")
+    store.lose("p", "lost", "numpy")
+    store.add("q", "good", "numpy", [10.0, 2.0])
+    frame = budget_data(load(store, "demo"))
+    of_p, of_q = (frame[frame.problem == name].set_index("solver") for name in "pq")
+    assert of_p.met.to_dict() == {"good": True, "flaky": False, "late": False, "lost": False, "elsewhere": False}
+    assert not of_q.met.any()
+    cells = {row[:3:2]: row[4] for row in budget_table(frame).rows}
+    assert [cells[name, "p"] for name in of_p.index] == ["2", "not reached", "not reached", "not reached", "not run"]
+    assert cells["good", "q"] == "no known minimum"
