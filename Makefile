@@ -65,6 +65,7 @@ memory: $(VENV)/.dev  ## peak memory against depth for each way to keep states; 
 gpu: $(VENV)/.dev  ## tests that need a CUDA device, and reference results under reports/reference
 	XLA_PYTHON_CLIENT_PREALLOCATE=false $(BIN)/python -m pytest -n 4 -m gpu
 	$(BIN)/nmdl-bench run reports/gpu.toml --store $(STORE) --output reports/reference/gpu
+	$(BIN)/python -m benchmarks.idioms --backends torch:cuda:0 jax:cuda:0 cupy:cuda:0 --widths 64 512
 
 clean:  ## remove the environment and what tools cache
 	rm -rf $(VENV) .asv .pytest_cache .mypy_cache .ruff_cache *.egg-info build dist

@@ -20,10 +20,6 @@ from nmdl_bench.solve import solve
 XP = get_backend("numpy")
 LOSS, PASSES = HISTORY_COLUMNS.index("loss"), HISTORY_COLUMNS.index("passes")
 GOALS: list[tuple[str, dict[str, Any], str, float, int]] = [
-    ("logistic-digits", {}, "fista", 1e-8, 400),
-    ("logistic-digits", {"alpha": 1e-4}, "fista", 1e-8, 2300),
-    ("logistic-mnist-5k", {}, "fista", 1e-8, 1200),
-    ("logistic-mnist-5k", {"alpha": 1e-4}, "fista", 1e-8, 4000),
     ("lasso", {}, "fista", 1e-10, 300),
     ("lasso", {}, "proximal-gradient", 1e-10, 900),
     ("sparse-recovery", {}, "fista", 1e-10, 150),

@@ -29,7 +29,7 @@ SCALINGS = ("none", "jacobian")
 class Factored(NamedTuple):
     """``R`` (n, n) and ``b = Q^T r`` (n,) of ``J = Q R``, the scaling ``D`` (n,), the last ``lam``.
 
-    ``D`` is zero before the first Jacobian. ``lam`` was found for ``radius``; ``factor`` makes the first one.
+    ``D`` is zero before the first Jacobian, and counts with scaling by the Jacobian only. ``lam`` was found for ``radius``; ``factor`` makes the first one.
     """
 
     R: Array
@@ -201,7 +201,7 @@ def residual_and_jacobian(objective: Objective, tape: Tape) -> tuple[Array, Arra
     return at.residual(tape), at.jacobian(tape)
 
 
-@SOLVERS.register("levenberg-marquardt", "Levenberg-Marquardt for dense residuals, as More's", kind="ours")
+@SOLVERS.register("levenberg-marquardt", "Levenberg-Marquardt for dense residuals by QR, scaled or not", kind="ours")
 @dataclass(frozen=True)
 class LevenbergMarquardt:
     """``x_{k+1} = x_k + p_k``, p_k the minimiser of ``|J p + r|^2`` within ``|D p| <= Delta_k``.

@@ -147,7 +147,8 @@ def least_squares(
     bounds : pair of array_like or scipy.optimize.Bounds, optional
         ``(lower, upper)``, each (n,) or a number.
     method : str
-        By default ``"levenberg-marquardt"``, and ``"projected-lbfgs"`` with bounds.
+        By default ``"levenberg-marquardt"``, and ``"projected-lbfgs"`` with bounds. For variables of very different
+        units, the former has ``options={"scaling": "jacobian", "factor": 100.0}``, MINPACK's choices.
     args, backend, dtype, tol, maxiter, maxfev, max_time, options, seed
         As for :func:`minimize`; methods for scalar functions minimise residuals too.
 

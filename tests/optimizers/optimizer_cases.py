@@ -35,7 +35,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 BATCHES = tuple(name for name, entry in OPTIMIZERS.items() if entry.make().takes_batches)  # type: ignore[union-attr]
 # a function where steps of fixed length stay, and where no method converges in twenty steps: beyond, rounding decides
-PROBLEM_OPTIONS: dict[str, dict[str, Any]] = {"mgh": {"function": "penalty-1", "factor": 0.01}}
+PROBLEM_OPTIONS: dict[str, dict[str, Any]] = {
+    "mgh": {"function": "penalty-1", "factor": 0.01},
+    # without Tikhonov's term, inner iterations run into singular values of the size of rounding errors
+    "ill-posed": {"alpha": 1e-2},
+    "deblurring": {"alpha": 1e-2},
+}
 FROM_FILES = ("mnist", "fashion-mnist", "cifar-10", "conv-cifar-10")
 LISTED = [entry.name for entry in PROBLEMS]
 

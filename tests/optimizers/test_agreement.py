@@ -48,6 +48,10 @@ STEPS = {
     # on a quadratic it is close to conjugate gradients: once the largest eigenvalue is found, rounding errors along its
     # eigenvector grow by a factor of about 30 an iteration, as in Lanczos' method without reorthogonalisation
     ("ridge-digits", "lbfgs"): 9,
+    # where its estimate L has shrunk, steps are too long in the stiffest direction, in which rounding errors grow
+    ("ill-posed", "proximal-gradient"): 14,
+    # quadratic, and inner iterations reach singular values that rounding errors decide on
+    **{(problem, name): 6 for problem in ("deblurring", "ill-posed") for name in INNER},
 }
 """Steps by which a method has converged to rounding errors, which then decide on the next one, or they have grown."""
 
