@@ -29,7 +29,8 @@ SCALINGS = ("none", "jacobian")
 class Factored(NamedTuple):
     """``R`` (n, n) and ``b = Q^T r`` (n,) of ``J = Q R``, the scaling ``D`` (n,), the last ``lam``.
 
-    ``D`` is zero before the first Jacobian, and counts with scaling by the Jacobian only. ``lam`` was found for ``radius``; ``factor`` makes the first one.
+    ``D`` is zero before the first Jacobian; only scaling by the Jacobian looks back at it. ``lam`` was found for
+    ``radius``; ``factor`` makes the first one.
     """
 
     R: Array
