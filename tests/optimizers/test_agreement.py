@@ -50,6 +50,11 @@ STEPS = {
     ("ridge-digits", "lbfgs"): 9,
     # where its estimate L has shrunk, steps are too long in the stiffest direction, in which rounding errors grow
     ("ill-posed", "proximal-gradient"): 14,
+    # converged, from where on the last digits of the value decide
+    **{(problem, name): 15 for problem in ("elm-peaks", "elm-mnist-5k") for name in INNER},
+    # the reduced Jacobian of a few hundred samples is close to singular, and so are the systems of its inner iterations
+    ("peaks-regression", "varpro"): 9,
+    ("single-layer-peaks", "varpro"): 6,
     # quadratic, and inner iterations reach singular values that rounding errors decide on
     **{(problem, name): 6 for problem in ("deblurring", "ill-posed") for name in INNER},
 }
@@ -85,7 +90,7 @@ def test_first_twenty_steps(problem: str, name: str, tmp_path: Path, monkeypatch
     steps = STEPS.get((problem, name), 20)
     backends = [get_backend(library) for library in ("numpy", "torch", "jax")]
     found = check_optimizer(optimizer, described, backends, steps)
-    assert found.counts[-1, 0] > 5  # it moves
+    assert found.counts[-1, 0] > 3  # it moves
     assert np.isfinite(found.f[-1])
     if problem in IMAGES and not convolves:
         found, described = None, PROBLEMS.make(problem, **FEW)
