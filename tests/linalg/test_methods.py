@@ -227,6 +227,44 @@ def test_singular_symmetric_systems() -> None:
     np.testing.assert_allclose(A @ (A @ found.x), A @ b, atol=1e-6)
 
 
+@pytest.mark.parametrize("rtol", [1e-6, 1e-8, 1e-10, 1e-12, 0.0])
+@pytest.mark.parametrize("start", ["zero", "x0", "M"])
+def test_minres_stays_near_the_shortest_least_squares_solution(rtol: float, start: str) -> None:
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        Q, w = np.linalg.qr(rng.standard_normal((40, 40)))[0], np.linspace(-1, 1, 40)
+        w[::7] = 0
+        A, b = (Q * w) @ Q.T, rng.standard_normal(40)
+        d = np.linspace(1, 4, 40) if start == "M" else np.ones(40)
+        x0 = rng.standard_normal(40) if start == "x0" else np.zeros(40)
+        shortest = np.linalg.pinv(A, rcond=1e-10) @ b
+        options = {"rtol": rtol, "x0": x0, "M": lambda r, d=d: d * r, "max_iterations": 200}
+        found = minres(XP, lambda v, A=A: A @ v, b, **options)
+        assert found.reason == "least_squares", seed
+        assert np.linalg.norm(found.x) <= 5 * np.linalg.norm(shortest)
+        # M's norm is the one that is least: d r lies in the null space
+        r = b - A @ found.x
+        assert np.linalg.norm(A @ (d * r)) <= 1e-5 * np.linalg.norm(d * r)
+        if start != "M":
+            assert np.linalg.norm(r) == pytest.approx(np.linalg.norm(b - A @ shortest), rel=1e-8)
+        consistent = minres(XP, lambda v, A=A: A @ v, A @ b, **options)
+        assert consistent.reason == "solved"
+        np.testing.assert_allclose(A @ consistent.x, A @ b, atol=1e-4 if rtol == 1e-6 else 1e-6)
+
+
+@pytest.mark.parametrize("rtol", [1e-10, 0.0])
+def test_minres_ends_a_singular_system_of_few_eigenvalues(rtol: float) -> None:
+    """The space is exhausted after few steps, and what follows is round-off."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        Q, b = np.linalg.qr(rng.standard_normal((30, 30)))[0], rng.standard_normal(30)
+        A = (Q * np.repeat([1.0, -0.1, 0.0], 10)) @ Q.T
+        found = minres(XP, lambda v, A=A: A @ v, b, rtol=rtol)
+        assert (found.reason, found.k <= 8) == ("least_squares", True), seed
+        assert np.linalg.norm(b - A @ found.x) == pytest.approx(np.linalg.norm(Q[:, 20:].T @ b), rel=1e-10)
+        assert np.linalg.norm(found.x) <= 20 * np.linalg.norm(np.linalg.pinv(A, rcond=1e-10) @ b)
+
+
 def test_gmres_says_where_a_singular_system_has_no_solution() -> None:
     A, b = np.diag([1.0, 2.0, 0.0]), np.array([1.0, 1.0, 1.0])
     found = gmres(XP, lambda v: A @ v, b, max_iterations=50)
