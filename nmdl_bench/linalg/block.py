@@ -23,6 +23,7 @@ from nmdl_bench.linalg.iteration import (
     corrected,
     finite,
     first_of,
+    in_units,
     iterate,
     real,
     run,
@@ -127,8 +128,9 @@ def block_cg(
     rtol, max_iterations, record, watch
         As for :func:`~nmdl_bench.linalg.cg.pcg`.
     """
+    unit, B, x0 = in_units(xp, B, x0)
     start = block_cg_init(xp, A, B, M, x0, rtol)
-    return iterate(xp, start, partial(block_cg_step, xp, A, M), max_iterations, record, watch)
+    return iterate(xp, start, partial(block_cg_step, xp, A, M), max_iterations, record, watch, unit=unit)
 
 
 class BlockLSQRState(NamedTuple):

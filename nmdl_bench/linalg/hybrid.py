@@ -16,6 +16,7 @@ from nmdl_bench.linalg.iteration import (
     Solution,
     finite,
     first_of,
+    in_units,
     real,
     run,
 )
@@ -198,7 +199,10 @@ def hybrid_lsqr(
         raise ConfigurationError(f"weight must lie in (0, 1], not {weight!r}")
     if max_iterations < 1:
         raise ConfigurationError(f"max_iterations must be at least 1, not {max_iterations!r}")
+    size, b, _ = in_units(xp, b)
     start = hybrid_init(xp, At, b, max_iterations, tol, weight)
     step = partial(hybrid_step, xp, A, At, patience)
-    found, last = run(xp, start, step, max_iterations, record, watch, watched=lambda state: state.current)
+    found, last = run(
+        xp, start, step, max_iterations, record, watch, watched=lambda state: size * state.current, unit=size
+    )  # fmt: skip
     return HybridSolution(found, last.alpha_best)

@@ -32,8 +32,8 @@ class MinresState(NamedTuple):
     """Iterate ``x``, Lanczos vector ``v = M r2 / beta``, the last two unscaled ones ``r1, r2``, directions ``w``.
 
     ``beta_old, beta`` are off-diagonals of the tridiagonal matrix; ``c, sn, delta_bar, epsilon, phi_bar`` belong to
-    its QR factorisation, whose diagonal lies between ``low`` and ``high``; ``T2`` is its squared norm;
-    ``start_norm`` is ``|r_0|``.
+    its QR factorisation, whose diagonal lies between ``low`` and ``high``; ``T2`` is its squared norm; ``x_norm`` is
+    ``|x|``, and ``start_norm`` is ``|r_0|``.
     """
 
     x: Array
@@ -49,6 +49,7 @@ class MinresState(NamedTuple):
     delta_bar: Scalar
     epsilon: Scalar
     phi_bar: Scalar
+    x_norm: Scalar
     T2: Scalar
     low: Scalar
     high: Scalar
@@ -78,7 +79,8 @@ def minres_init(
     why = first_of(xp, (s.not_(s.isfinite(beta)), NOT_FINITE), (beta <= 0, SOLVED))
     return MinresState(
         x, v, xp.zeros(shape), r, xp.zeros(shape), xp.zeros(shape), zero, beta, s.const(-1.0), zero, zero, zero, beta,
-        zero, s.const(float("inf")), zero, beta, s.const(float("nan")), real(xp, rtol), beta, s.int(0), why,
+        norm(xp, x), zero, s.const(float("inf")), zero, beta, s.const(float("nan")), real(xp, rtol), beta, s.int(0),
+        why,
     )  # fmt: skip
 
 
@@ -87,6 +89,11 @@ def minres_step(xp: Backend, A: Product, M: Product | None, state: MinresState) 
 
     With ``T_k`` the tridiagonal matrix, the column ``(epsilon, delta, gamma_bar)^T`` of ``R`` becomes
     ``(epsilon, delta, gamma)^T`` once beta is rotated away, and ``w = (v - epsilon w_-2 - delta w_-1) / gamma``.
+
+    Round-off may keep ``|A r|`` of a least-squares solution above its tolerance. The step after it,
+    ``c phi_bar w`` with ``|A w| = 1``, then goes along A's null space: it lowers ``|r|`` by ``c^2 phi_bar / 2`` and
+    raises the round-off ``eps |A| |x|`` in r by up to ``eps |A| |c phi_bar w|``. It is not taken where that is more,
+    ``|c| <= 2 eps |A| |w|``, and it is longer than x, and ``|A r| <= eps^(1/4) |A| |r|``.
     """
     s, one, beta = xp.s, xp.s.const(1.0), state.beta
     y = xp.aypx(-ratio(xp, beta, state.beta_old), A(state.v), state.r1)
@@ -105,12 +112,19 @@ def minres_step(xp: Backend, A: Product, M: Product | None, state: MinresState) 
     gamma = s.maximum(hypot(xp, gamma_bar, beta_new), eps * A_norm)
     c, sn = ratio(xp, gamma_bar, gamma), ratio(xp, beta_new, gamma)
     tol = s.maximum(state.rtol, s.const(eps))
-    # where x was a least-squares solution already, the step would go far along A's null space
-    done = root <= tol * A_norm
-    phi = s.where(done, beta - beta, c * state.phi_bar)
-    phi_bar = s.where(done, state.phi_bar, sn * state.phi_bar)
     w = xp.axpy(-delta, state.w, xp.aypx(-state.epsilon, state.v, state.w_old))
     w = xp.scale(ratio(xp, one, gamma), w)
+    w_norm, fall = norm(xp, w), s.abs(c)
+    useless = s.and_(
+        fall <= 2 * eps * A_norm * w_norm,
+        fall * state.phi_bar * w_norm > state.x_norm,
+        root <= eps**0.25 * A_norm,
+        state.k > 0,
+    )
+    # where x was a least-squares solution already, the step would go far along A's null space
+    done = s.or_(root <= tol * A_norm, useless)
+    phi = s.where(done, beta - beta, c * state.phi_bar)
+    phi_bar = s.where(done, state.phi_bar, sn * state.phi_bar)
     x = xp.axpy(phi, w, state.x)
     low, high = s.minimum(state.low, gamma), s.maximum(state.high, gamma)
     x_norm = norm(xp, x)
@@ -123,8 +137,8 @@ def minres_step(xp: Backend, A: Product, M: Product | None, state: MinresState) 
     )
     v = ratio(xp, one, beta_new) * z  # an array of its own: z may be r2
     return MinresState(
-        x, v, state.r2, r2, state.w, w, beta, beta_new, c, sn, delta_bar, epsilon, phi_bar, T2, low, high, phi_bar,
-        state.phi_bar * root, state.rtol, state.start_norm, state.k + 1, why,
+        x, v, state.r2, r2, state.w, w, beta, beta_new, c, sn, delta_bar, epsilon, phi_bar, x_norm, T2, low, high,
+        phi_bar, state.phi_bar * root, state.rtol, state.start_norm, state.k + 1, why,
     )  # fmt: skip
 
 
@@ -143,7 +157,8 @@ def minres(
     """Minimise ``|b - A x|`` over Krylov spaces, A symmetric, definite or not, singular or not.
 
     Paige and Saunders 1975, section 6. Stops where ``|r| <= rtol |A| |x|``, where ``|A r| <= rtol |A| |r|`` (the
-    system has no solution: this is a least-squares one), or where A is singular to working precision.
+    system has no solution: this is a least-squares one), or where A is singular to working precision. It also stops at
+    a least-squares solution, within the tolerance or not, where all that is left is round-off, see :func:`minres_step`.
 
     Parameters
     ----------

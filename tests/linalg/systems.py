@@ -35,6 +35,7 @@ def symmetric(n: int, condition: float, seed: int = 0, definite: bool = True) ->
 SQUARE = ("pcg", "minres", "gmres", "jacobi", "steepest_descent")
 TALL = ("cgls", "lsqr", "lsmr", "landweber", "steepest_descent_ls")
 BLOCK = ("block_cg", "block_lsqr")
+HYBRID = ("hybrid_lsqr",)
 
 
 def method(name: str, xp: Any, A: Any, b: Any, **options: Any) -> Solution:
@@ -43,6 +44,8 @@ def method(name: str, xp: Any, A: Any, b: Any, **options: Any) -> Solution:
     if name == "jacobi":
         n = A.shape[0]
         return call(xp, lambda v: A @ v, b, xp.sum(A * xp.constant(np.eye(n)), axis=1), **options)
+    if name in HYBRID:
+        return getattr(linalg, name)(xp, lambda v: A @ v, lambda w: A.T @ w, b, **options).solution
     if name in (*TALL, "block_lsqr"):
         return call(xp, lambda v: A @ v, lambda w: A.T @ w, b, **options)
     return call(xp, lambda v: A @ v, b, **options)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from systems import BLOCK, SQUARE, TALL, general, method, symmetric
+from systems import BLOCK, HYBRID, SQUARE, TALL, general, method, symmetric
 
 from nmdl_bench.backends import get_backend
 from nmdl_bench.backends.base import Backend
@@ -117,7 +117,7 @@ def test_what_is_not_finite_is_said(name: str, where: str, xp: Backend) -> None:
     assert found.k <= 2
 
 
-@pytest.mark.parametrize("name", [*SQUARE, *TALL, "block_lsqr"])
+@pytest.mark.parametrize("name", [*ALL, *HYBRID])
 @pytest.mark.parametrize("size", [1e-24, 1e24])
 def test_squares_in_single_precision_neither_underflow_nor_overflow(name: str, size: float) -> None:
     xp = get_backend("numpy", "float32")
@@ -125,18 +125,35 @@ def test_squares_in_single_precision_neither_underflow_nor_overflow(name: str, s
     options: dict[str, Any] = {"max_iterations": 600, "rtol": 1e-5, "watch": xp.norm_inf, **OPTIONS.get(name, {})}
     if name in BLOCK:
         options.pop("watch")
-    if name in ("lsqr", "lsmr"):
+    if name in ("lsqr", "lsmr", *HYBRID):
         options.pop("rtol")
+    if name in HYBRID:
+        options["max_iterations"] = 8
     with xp.scope():
         tiny, plain = (method(name, xp, xp.asarray(A), xp.asarray(u * b), **options) for u in (size, 1.0))
-        started = method(name, xp, xp.asarray(A), xp.asarray(size * b), x0=xp.asarray(tiny.x), **options)
+        start = {} if name in HYBRID else {"x0": xp.asarray(tiny.x)}
+        started = method(name, xp, xp.asarray(A), xp.asarray(size * b), **start, **options)
     assert np.any(plain.x)
     np.testing.assert_allclose(tiny.x / np.float32(size), plain.x, rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(started.x / np.float32(size), plain.x, rtol=1e-3, atol=1e-3)
     assert tiny.r_norm == pytest.approx(size * plain.r_norm, rel=1e-2, abs=1e-5 * size)
     if name not in BLOCK:
         assert history_of(xp, tiny)[0, 0] == pytest.approx(size * np.linalg.norm(b), rel=1e-5)
-        assert history_of(xp, tiny)[-1, 2] == pytest.approx(np.abs(tiny.x).max(), rel=1e-5)
+        # hybrid LSQR's iterates are watched, and its solution is the best of them
+        last = size * history_of(xp, plain)[-1, 2] if name in HYBRID else np.abs(tiny.x).max()
+        assert history_of(xp, tiny)[-1, 2] == pytest.approx(last, rel=1e-3 if name in HYBRID else 1e-5)
+
+
+@pytest.mark.parametrize("name", [*ALL, *HYBRID])
+@pytest.mark.parametrize("size", [1e-200, 1e-170, 1e160, 1e200])
+def test_data_beyond_the_square_root_of_the_range_change_the_unit_alone(name: str, size: float) -> None:
+    A, b = system(name)
+    options = {"max_iterations": 8, "watch": lambda x: np.abs(x).max(), **OPTIONS.get(name, {})}
+    far, plain = (method(name, XP, A, u * b, **options) for u in (size, 1.0))
+    assert (far.k, far.reason) == (plain.k, plain.reason)
+    assert plain.k > 0
+    np.testing.assert_allclose(far.x / size, plain.x, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(history_of(XP, far) / size, history_of(XP, plain), rtol=1e-5, atol=1e-8)
 
 
 @pytest.mark.parametrize("name", ["lsqr", "lsmr", "cgls"])
@@ -208,6 +225,44 @@ def test_singular_symmetric_systems() -> None:
     found = minres(XP, lambda v: A @ v, b + Q[:, 0], max_iterations=200)  # no solution: least squares
     assert found.reason == "least_squares"
     np.testing.assert_allclose(A @ (A @ found.x), A @ b, atol=1e-6)
+
+
+@pytest.mark.parametrize("rtol", [1e-6, 1e-8, 1e-10, 1e-12, 0.0])
+@pytest.mark.parametrize("start", ["zero", "x0", "M"])
+def test_minres_stays_near_the_shortest_least_squares_solution(rtol: float, start: str) -> None:
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        Q, w = np.linalg.qr(rng.standard_normal((40, 40)))[0], np.linspace(-1, 1, 40)
+        w[::7] = 0
+        A, b = (Q * w) @ Q.T, rng.standard_normal(40)
+        d = np.linspace(1, 4, 40) if start == "M" else np.ones(40)
+        x0 = rng.standard_normal(40) if start == "x0" else np.zeros(40)
+        shortest = np.linalg.pinv(A, rcond=1e-10) @ b
+        options = {"rtol": rtol, "x0": x0, "M": lambda r, d=d: d * r, "max_iterations": 200}
+        found = minres(XP, lambda v, A=A: A @ v, b, **options)
+        assert found.reason == "least_squares", seed
+        assert np.linalg.norm(found.x) <= 5 * np.linalg.norm(shortest)
+        # M's norm is the one that is least: d r lies in the null space
+        r = b - A @ found.x
+        assert np.linalg.norm(A @ (d * r)) <= 1e-5 * np.linalg.norm(d * r)
+        if start != "M":
+            assert np.linalg.norm(r) == pytest.approx(np.linalg.norm(b - A @ shortest), rel=1e-8)
+        consistent = minres(XP, lambda v, A=A: A @ v, A @ b, **options)
+        assert consistent.reason == "solved"
+        np.testing.assert_allclose(A @ consistent.x, A @ b, atol=1e-4 if rtol == 1e-6 else 1e-6)
+
+
+@pytest.mark.parametrize("rtol", [1e-10, 0.0])
+def test_minres_ends_a_singular_system_of_few_eigenvalues(rtol: float) -> None:
+    """The space is exhausted after few steps, and what follows is round-off."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        Q, b = np.linalg.qr(rng.standard_normal((30, 30)))[0], rng.standard_normal(30)
+        A = (Q * np.repeat([1.0, -0.1, 0.0], 10)) @ Q.T
+        found = minres(XP, lambda v, A=A: A @ v, b, rtol=rtol)
+        assert (found.reason, found.k <= 8) == ("least_squares", True), seed
+        assert np.linalg.norm(b - A @ found.x) == pytest.approx(np.linalg.norm(Q[:, 20:].T @ b), rel=1e-10)
+        assert np.linalg.norm(found.x) <= 20 * np.linalg.norm(np.linalg.pinv(A, rcond=1e-10) @ b)
 
 
 def test_gmres_says_where_a_singular_system_has_no_solution() -> None:

@@ -218,6 +218,18 @@ def test_weights_regularise_less_than_plain_cross_validation() -> None:
         hybrid_lsqr(XP, *operators, b, max_iterations=0)
 
 
+@pytest.mark.parametrize("size", [1e-200, 1e-160, 1e160, 1e200])
+def test_the_parameter_does_not_change_with_the_size_of_the_data(size: float) -> None:
+    A, b, *_ = exact(60, 40, 0.3)
+    (far, alpha), (plain, expected) = (
+        hybrid_lsqr(XP, lambda v: A @ v, lambda w: A.T @ w, u * b, max_iterations=20) for u in (size, 1.0)
+    )
+    assert (far.k, far.reason) == (plain.k, plain.reason)
+    assert alpha == pytest.approx(expected, rel=1e-5)
+    np.testing.assert_allclose(far.x / size, plain.x, rtol=1e-5, atol=1e-6)
+    assert far.r_norm == pytest.approx(size * plain.r_norm, rel=1e-6)
+
+
 @pytest.mark.parametrize("data", ["zeros", "nan"])
 def test_hybrid_lsqr_on_data_that_say_nothing(data: str) -> None:
     A, b, *_ = exact(60, 40, 0.3)
