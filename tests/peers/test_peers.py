@@ -105,3 +105,11 @@ def test_quasi_newton_peers_obey_a_limit_on_evaluations(peer: str, backend: str)
     result = solve(problem, SOLVERS.make(peer), get_backend(backend), Stop(max_iterations=500, max_evaluations=10))
     assert result.status == "max_iterations"
     assert 10 <= result.counts.forward <= 30
+
+
+def test_a_step_that_fails_leaves_the_iterate_before_it() -> None:
+    problem = PROBLEMS.make("mgh", function="beale")  # its Jacobian is singular at the start
+    result = solve(problem, SOLVERS.make("optimistix-gauss-newton"), get_backend("jax"), Stop(max_iterations=50))
+    assert (result.status, result.reason, result.iterations) == ("stalled", "its step failed", 0)
+    np.testing.assert_array_equal(result.x, problem.start)
+    assert np.all(np.isfinite(result.history))
