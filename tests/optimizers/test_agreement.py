@@ -50,6 +50,11 @@ STEPS = {
     ("ridge-digits", "lbfgs"): 9,
     # where its estimate L has shrunk, steps are too long in the stiffest direction, in which rounding errors grow
     ("ill-posed", "proximal-gradient"): 14,
+    ("ridge-digits", "proximal-gradient"): 15,
+    ("ridge", "nonlinear-cg"): 15,
+    **{("ridge", name): 6 for name in INNER},
+    # a matrix of condition 1e8 or so: from where conjugate gradients lose orthogonality, rounding errors steer them
+    **{("ridge-digits", name): 5 if name.startswith("subsampled") else 2 for name in INNER},
     # converged, from where on the last digits of the value decide
     **{(problem, name): 15 for problem in ("elm-peaks", "elm-mnist-5k") for name in INNER},
     **{("logistic-breast-cancer", name): 9 for name in INNER},
