@@ -53,7 +53,7 @@ STEPS = {
     ("ridge-digits", "proximal-gradient"): 15,
     ("ridge", "nonlinear-cg"): 15,
     **{("ridge", name): 6 for name in INNER},
-    # a matrix of condition 1e8 or so: from where conjugate gradients lose orthogonality, rounding errors steer them
+    # many products a step: each about doubles what rounding errors have changed of the Krylov space's first vector
     **{("ridge-digits", name): 5 if name.startswith("subsampled") else 2 for name in INNER},
     # converged, from where on the last digits of the value decide
     **{(problem, name): 15 for problem in ("elm-peaks", "elm-mnist-5k") for name in INNER},
