@@ -59,6 +59,8 @@ STEPS = {
     **{(problem, name): 15 for problem in ("elm-peaks", "elm-mnist-5k") for name in INNER},
     **{("logistic-breast-cancer", name): 9 for name in INNER},
     **{("logistic-mnist-5k", name): 12 for name in INNER},
+    # random images that a network learns by heart
+    **{(problem, name): 10 for problem in FROM_FILES for name in INNER},
     # conjugate gradients amplify rounding errors as they near a minimum along which the function is flat
     **{(problem, "nonlinear-cg"): 11 for problem in ("mnist", "fashion-mnist", "cifar-10")},
     # the reduced Jacobian of a few hundred samples is close to singular, and so are the systems of its inner iterations
