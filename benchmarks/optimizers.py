@@ -249,7 +249,7 @@ def compare(
     evaluations: bool = True,
     sizes: Sequence[str] = ("small", "large"),
 ) -> list[Row]:
-    """Compare the given pairs, one after the other.
+    """Compare the given pairs, one after the other; what is found of each is shown at once.
 
     Parameters
     ----------
@@ -276,6 +276,7 @@ def compare(
             counted = evaluations and not pair.same_steps
             ratio, solved, each = bench.evaluations(pair) if counted else (None, (0, 0, 0), {})
             rows.append(Row(pair, ratio, solved, timings, each=each))
+            print(_line(rows[-1]), file=sys.stderr, flush=True)
     return rows
 
 
@@ -290,6 +291,18 @@ def _time(samples: Sequence[float]) -> str:
     return f"{float(np.median(samples)) * 1e6:.3g}"
 
 
+def _line(row: Row) -> str:
+    cells = [row.pair.ours, row.pair.peer, row.pair.backend]
+    same = "same steps" if row.pair.same_steps else ""
+    cells += [_ratio(row.evaluations) or same, "{}, {}, {}".format(*row.solved) if row.solved[2] else ""]
+    for timing in row.timings:
+        if timing.ratio is None:
+            cells += [str(timing.n), timing.reason.replace("|", "\\|"), ""]
+        else:
+            cells += [str(timing.n), f"{_time(timing.ours)}, {_time(timing.theirs)}", _ratio(timing.ratio)]
+    return f"| {' | '.join(cells + [''] * (11 - len(cells)))} |"
+
+
 def table(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table, and a line for each pair that was not compared."""
     lines = [
@@ -297,18 +310,7 @@ def table(rows: Sequence[Row]) -> str:
         "| n | ours, peer (us) | ratio (95 %) |",
         "|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for row in rows:
-        if row.reason:
-            continue
-        cells = [row.pair.ours, row.pair.peer, row.pair.backend]
-        same = "same steps" if row.pair.same_steps else ""
-        cells += [_ratio(row.evaluations) or same, "{}, {}, {}".format(*row.solved) if row.solved[2] else ""]
-        for timing in row.timings:
-            if timing.ratio is None:
-                cells += [str(timing.n), timing.reason.replace("|", "\\|"), ""]
-            else:
-                cells += [str(timing.n), f"{_time(timing.ours)}, {_time(timing.theirs)}", _ratio(timing.ratio)]
-        lines.append(f"| {' | '.join(cells + [''] * (11 - len(cells)))} |")
+    lines += [_line(row) for row in rows if not row.reason]
     return "\n".join(
         [*lines, *(f"\nnot compared: {r.pair.label} on {r.pair.backend}: {r.reason}" for r in rows if r.reason)]
     )
