@@ -162,7 +162,8 @@ class JaxBackend(JaxConvolutions, JaxDerivatives, Backend):
         return functools.wraps(fn)(lambda *args: jitted(*_distinct(args))) if donate else jitted
 
     def recorder(self, rows: int, columns: int) -> Any:
-        return jnp.full((rows, columns), jnp.nan, self.dtype)
+        # made by NumPy: an array that JAX makes outside of a compiled program costs ten times as much
+        return jax.device_put(np.full((rows, columns), np.nan, self.dtype))
 
     def record(self, table: Any, row: Any, values: Sequence[Any]) -> Any:
         return table.at[row].set(jnp.stack([jnp.asarray(v, self.dtype) for v in values]))

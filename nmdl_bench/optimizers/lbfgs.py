@@ -19,7 +19,7 @@ class Pairs(NamedTuple):
 
     ``W`` (2m, n) holds ``S`` above ``Y``; ``P`` (m, m) the inverse of ``R``, ``R_ij = s_i.y_j`` for pairs i not
     younger than j, else 0; ``YY = Y Y^T``; ``D`` (m,) the ``s_i.y_i``; ``gamma`` scales the initial matrix; ``i`` is
-    the slot of the oldest pair, to be overwritten. Slots without a pair are zero.
+    the slot of the oldest pair, to be overwritten. Slots without a pair are zero in all but ``W``.
     """
 
     W: Array
@@ -59,24 +59,38 @@ class CompactInverse(Direction):
         rho, yy = xp.dot(s, y), xp.dot(y, y)
         # a pair without curvature would spoil H's definiteness
         curved = rho > xp.eps * xp.s.sqrt(xp.dot(s, s)) * xp.s.sqrt(yy)
-        memory, Wg = xp.cond(curved, partial(self._store, xp), partial(self._skip, xp), memory, s, y, g_new, rho, yy)
+        m, (W, *small) = self.m, memory
+        i = memory.i
+        none, one = xp.s.int(0), xp.s.int(1)
+
+        def own(s: Array, y: Array) -> tuple[Any, Array, Array]:
+            e = xp.one_hot(i, m)
+            return none, e @ W[:m, ...], e @ W[m:, ...]
+
+        # rows are always written, its own to a slot that stays: a branch that returned W would copy it
+        stored, s, y = xp.cond(curved, lambda s, y: (one, s, y), own, s, y)
+        W = xp.set_row(xp.set_row(W, i, s), m + i, y)
+        products = W @ xp.stack([g_new, y]).T
+        Wg, Wy = products[:, 0], products[:, 1]
+        small = xp.cond(stored > 0, partial(self._store, xp), lambda *small: small[:5], *small, Wy, rho, yy)
+        memory = Pairs(W, *small)
         return Turn(memory, self._direction(xp, memory, Wg, g_new), xp.s.const(1.0), step.counts)
 
-    def _store(self, xp: Backend, memory: Pairs, s: Array, y: Array, g: Array, rho: Scalar, yy: Scalar) -> Any:
-        m, (W, P, YY, D, _, i) = self.m, memory
-        W = xp.set_row(xp.set_row(W, i, s), m + i, y)
-        products = W @ xp.stack([g, y]).T
-        Wg, r, Yy = products[:, 0], products[:m, 1], products[m:, 1]
+    def reset(self, xp: Backend, memory: Pairs, x: Array) -> Pairs:
+        m = self.m  # slots without a pair count for nothing, whatever their rows
+        return Pairs(memory.W, xp.zeros((m, m)), xp.zeros((m, m)), xp.zeros((m,)), xp.s.const(1.0), xp.s.int(0))
+
+    def _store(
+        self, xp: Backend, P: Array, YY: Array, D: Array, gamma: Scalar, i: Any, Wy: Array, rho: Scalar, yy: Scalar
+    ) -> tuple[Array, Array, Array, Scalar, Any]:
+        m = self.m
+        r, Yy = Wy[:m], Wy[m:]
         e = xp.one_hot(i, m)
         keep = 1 - e
         P = P * keep * xp.reshape(keep, (m, 1))
         P = xp.set_column(P, i, xp.scale(xp.s.div(xp.s.const(1.0), rho), e - P @ r))
         YY = xp.set_row(xp.set_column(YY, i, Yy), i, Yy)
-        gamma = xp.s.div(rho, yy)
-        return Pairs(W, P, YY, D * keep + rho * e, gamma, xp.s.mod(i + 1, m)), Wg
-
-    def _skip(self, xp: Backend, memory: Pairs, s: Array, y: Array, g: Array, rho: Scalar, yy: Scalar) -> Any:
-        return memory, memory.W @ g
+        return P, YY, D * keep + rho * e, xp.s.div(rho, yy), xp.s.mod(i + 1, m)
 
     def _direction(self, xp: Backend, memory: Pairs, Wg: Array, g: Array) -> Array:
         m, (W, P, YY, D, gamma, _) = self.m, memory

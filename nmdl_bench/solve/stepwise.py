@@ -66,6 +66,7 @@ class Stepwise:
         state = self.optimizer.init(cast(Objective, Evaluation(objective)), x)
         passes = float(_passes(state))
         over = record(0, state.f, x=state.x, counts=state.counts, grad_norm=state.g_norm, passes=passes)
+        limits = xp.s.int(forward_stop), xp.s.const(record.g_stop)
         while not over:
             k, forwards = int(state.k), int(state.counts.forward)
             if bool(state.stalled):
@@ -74,9 +75,8 @@ class Stepwise:
                 return _result(
                     state, "max_iterations", f"{k} iterations" if forwards < forward_stop else f"{forwards} forwards"
                 )
-            k_stop = min(k + stop.chunk, stop.max_iterations)
-            limits = (xp.s.int(k_stop), xp.s.int(forward_stop), xp.s.const(record.g_stop))
-            state, table = chunk(objective.arrays, state, xp.recorder(CAPACITY, len(ROW)), *limits)
+            k_stop = xp.s.int(min(k + stop.chunk, stop.max_iterations))
+            state, table = chunk(objective.arrays, state, xp.recorder(CAPACITY, len(ROW)), k_stop, *limits)
             rows = _Rows(xp, table, state, k)
             over = record.chunk(rows, state.x)
             if not over and int(state.counts.forward) == forwards and int(state.k) == k:

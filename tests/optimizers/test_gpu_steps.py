@@ -63,7 +63,7 @@ BRANCHES = {
     "gradient-descent": 6,
     "barzilai-borwein": 6,
     "nonlinear-cg": 10,
-    "lbfgs": 14,
+    "lbfgs": 22,
     "bfgs": 10,
     "gauss-newton": 6,
     "projected-gradient": 6,
