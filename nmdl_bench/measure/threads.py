@@ -39,9 +39,8 @@ def thread_environment(threads: int, base: Mapping[str, str] | None = None) -> d
     if threads < 1:
         raise ValueError(f"threads = {threads}: must be at least 1")
     flags = (os.environ if base is None else base).get("XLA_FLAGS", "")
-    if not flags or flags.lstrip().startswith(
-        "--"
-    ):  # else it is the name of a file with flags, and can hold nothing else
+    # what starts otherwise is the name of a file with flags, and can hold nothing else
+    if not flags or flags.lstrip().startswith("--"):
         kept = [flag for flag in flags.split() if not flag.startswith(_EIGEN)]
         flags = " ".join([*kept, f"{_EIGEN}=false"] if threads == 1 else kept)
     return {name: str(threads) for name in _POOLS} | {"XLA_FLAGS": flags, "OMP_DYNAMIC": "FALSE"}

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 
-from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Counts, Objective, Scalar, Structure, Tape
-from nmdl_bench.errors import unknown
+from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Counts, Objective, Scalar, Structure, Tape, unknown
 from nmdl_bench.optimizers.trust_region import (
     Outcome,
     Plan,

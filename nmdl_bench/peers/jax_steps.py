@@ -163,9 +163,7 @@ def _chunk(bare: Objective, step: Callable[..., Carry], keep: bool = False) -> C
         def body(loop: Any) -> Any:
             carry, table = loop
             new = step(objective, carry)
-            last = carry.x, carry.k, carry.f, carry.g_norm  # a step that failed leaves the iterate before it
-            kept = jax.tree.map(partial(jnp.where, new.failed), last, (new.x, new.k, new.f, new.g_norm))
-            new = new._replace(**dict(zip(("x", "k", "f", "g_norm"), kept)))
+            new = new._replace(k=jnp.where(new.failed, carry.k, new.k))  # a step that failed is no iteration
             moved = new.k > carry.k
             new = new._replace(idle=jnp.where(moved, jnp.int32(0), carry.idle + 1))
             if new.f is None and not keep:

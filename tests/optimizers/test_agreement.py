@@ -102,7 +102,11 @@ def test_first_twenty_steps(problem: str, name: str, tmp_path: Path, monkeypatch
     steps = STEPS.get((problem, name), 20)
     backends = [get_backend(library) for library in ("numpy", "torch", "jax")]
     found = check_optimizer(optimizer, described, backends, steps)
-    assert found.counts[-1, 0] > 0  # it moves
+    if problem in CORE or name in ("adam", "lbfgs"):
+        moves = 5
+    else:  # many trials with the Hessian of a few samples are rejected
+        moves = 0 if name.startswith("subsampled") else steps // 4
+    assert found.counts[-1, 0] > moves
     assert np.isfinite(found.f[-1])
     if problem in IMAGES and not convolves:
         found, described = None, PROBLEMS.make(problem, **FEW)

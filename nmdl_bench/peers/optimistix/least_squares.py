@@ -48,9 +48,12 @@ class OptimistixLeastSquares:
     def _step(self, objective: Objective, carry: Carry) -> Carry:
         stepper = self._stepper(objective, carry.x)
         x, state = stepper.step(carry.x, stepper.whole(carry.x, carry.state))
+        no = failed(state)  # what a singular system gave is no point
+        before = carry.x, carry.f, carry.g_norm
+        x, f, g_norm = (jnp.where(no, old, new) for old, new in zip(before, (x, *_known(state))))
         k = carry.k + jnp.any(x != carry.x).astype(jnp.int32)
         counts = carry.forward + 1, carry.gradient + 1
-        return Carry(x, arrays_of(state), *_known(state), k, *counts, failed(state), carry.idle)
+        return Carry(x, arrays_of(state), f, g_norm, k, *counts, no, carry.idle)
 
 
 def _known(state: Any) -> tuple[Any, Any]:
