@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.common import BACKENDS, Samples
 from benchmarks.optimizer_pairs import INSTANCES, PAIRS, SMALL, Instance, Pair
-from nmdl_bench.contracts import NmdlError, Stop
+from nmdl_bench.contracts import HISTORY_COLUMNS, NmdlError, Stop
 from nmdl_bench.measure.stats import Ratio, paired_ratio
 
 PLUGIN = Path(__file__).with_name("targets") / "optimizer_problems.py"
@@ -31,8 +31,6 @@ _LASTING, _RUNS = 0.02, 15
 """A sample repeats its run until it lasts so many seconds, or so often."""
 LIMIT = 1.1
 """What the ratio of evaluations is to stay below; that of times, below ``nmdl_bench.measure.stats.NOT_SLOWER``."""
-PASSES = ("n_forward", "n_jvp", "n_hessian")
-"""Counts that make up the passes of a run."""
 Key = tuple[str, str, str]
 """Solver with its options, instance, backend."""
 
@@ -181,7 +179,7 @@ class Bench:
         from nmdl_bench.measure.process import WorkerError
         from nmdl_bench.runs.local import RefusedError
 
-        stop = Stop(max_iterations=pair.iterations, max_evaluations=100 * pair.iterations, gtol=0.0)
+        stop = Stop(max_iterations=pair.iterations, max_evaluations=100 * pair.iterations, gtol=0.0, looks=1)
         instance = Instance(pair.problem, {"n": n})
         sides = {
             "ours": (pair.ours, pair.options | pair.ours_options),
@@ -193,8 +191,7 @@ class Bench:
                 worker, case = self.worker(side, pair.backend), _case(solver, options, pair.backend, instance, stop)
                 worker.start_of(case)
                 worker.prepare(case)
-
-                timers[side] = partial(_seconds, worker, case, PASSES if pair.products else ("iterations",))
+                timers[side] = partial(_seconds, worker, case, "passes" if pair.products else "iteration")
             samples = interleave(timers, rounds, own_clock=True)
         except (WorkerError, RefusedError) as error:
             return Timing(n, reason=str(error))
@@ -206,19 +203,22 @@ class Bench:
         return Timing(n, tuple(samples["ours"]), tuple(samples["theirs"]), ratio)
 
 
-def _seconds(worker: Any, case: Any, units: tuple[str, ...] = ("iterations",)) -> float:
-    """Seconds an iteration, or a pass, over as many runs as last long enough for the clock."""
+def _seconds(worker: Any, case: Any, unit: str) -> float:
+    """Seconds an iteration, or a pass, from the start's row on, over as many runs as last long enough for the clock."""
     from nmdl_bench.runs.local import RefusedError
+    from nmdl_bench.runs.store import unpack
 
-    time, done = 0.0, 0.0
+    seconds, done = 0.0, 0.0
     for _ in range(_RUNS):
         row = worker.measure(case)
         if not row["iterations"]:
             raise RefusedError(row["status"], f"{case.solver.name} made no iteration: {row['reason']}")
-        time, done = time + float(row["time"]), done + sum(float(row[unit]) for unit in units)
-        if time >= _LASTING:
+        history = unpack(row["history"])
+        took = dict(zip(HISTORY_COLUMNS, history[-1] - history[0], strict=True))
+        seconds, done = seconds + took["time"], done + took[unit]
+        if seconds >= _LASTING:
             break
-    return time / done
+    return seconds / done
 
 
 def _case(solver: str, options: dict[str, Any], backend: str, instance: Instance, stop: Stop) -> Any:

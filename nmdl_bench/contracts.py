@@ -278,7 +278,8 @@ class Stop:
     ``max_iterations`` counts accepted steps and holds for methods that use all samples; ``max_epochs`` counts passes
     over the training part and holds for mini-batch methods; ``max_evaluations`` bounds forwards; ``max_time`` is in
     seconds on the clock (None: no limit). Mini-batch methods look at both at the ends of epochs. ``gtol`` is the
-    tolerance in ``|g(x)|_inf <= gtol * max(1, |g(x0)|_inf)``.
+    tolerance in ``|g(x)|_inf <= gtol * max(1, |g(x0)|_inf)``. ``looks`` is how often clock and metrics are looked at on
+    the way to ``max_iterations``: compiled steps run without the host in between.
     """
 
     max_iterations: int = 100
@@ -286,8 +287,11 @@ class Stop:
     max_evaluations: int | None = None
     max_time: float | None = None
     gtol: float = 1e-6
+    looks: int = 20
 
     def __post_init__(self) -> None:
+        if not self.looks >= 1:
+            raise ConfigurationError(f"looks must be at least 1, not {self.looks!r}")
         if self.max_evaluations is not None and not self.max_evaluations >= 1:
             raise ConfigurationError(f"max_evaluations must be at least 1, or None, not {self.max_evaluations!r}")
         for name, value in (("max_time", self.max_time), ("gtol", self.gtol)):
@@ -296,8 +300,8 @@ class Stop:
 
     @property
     def chunk(self) -> int:
-        """Iterations between two looks at clock and metrics: a twentieth of all, at most what a table of rows holds."""
-        return min(max(-(-self.max_iterations // 20), 1), CAPACITY - 1)
+        """Iterations between two looks at clock and metrics, at most what a table of rows holds."""
+        return min(max(-(-self.max_iterations // self.looks), 1), CAPACITY - 1)
 
 
 class Record(Protocol):

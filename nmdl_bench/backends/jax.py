@@ -31,10 +31,10 @@ class JaxScalars:
         self.div, self.not_, self.pow = jnp.true_divide, jnp.logical_not, jnp.power
 
     def const(self, v: Any) -> Scalar:
-        return jnp.asarray(v, self._dtype)
+        return self._dtype.type(v) if isinstance(v, (int, float)) else jnp.asarray(v, self._dtype)
 
     def int(self, i: Any) -> Any:
-        return jnp.asarray(i, jnp.int32)
+        return np.int32(i) if isinstance(i, int) else jnp.asarray(i, jnp.int32)
 
     def real(self, k: Any) -> Scalar:
         return jnp.asarray(k, self._dtype)
@@ -159,11 +159,17 @@ class JaxBackend(JaxConvolutions, JaxDerivatives, Backend):
 
     def compile(self, fn: Callable[..., Any], donate: tuple[int, ...] = ()) -> Callable[..., Any]:
         jitted = jax.jit(fn, donate_argnums=donate)
-        return functools.wraps(fn)(lambda *args: jitted(*_distinct(args))) if donate else jitted
+        if not donate:
+            return jitted
+
+        @functools.wraps(fn)
+        def function(*args: Any) -> Any:
+            return jitted(*_distinct(args))
+
+        return function
 
     def recorder(self, rows: int, columns: int) -> Any:
-        # made by NumPy: an array that JAX makes outside of a compiled program costs ten times as much
-        return jax.device_put(np.full((rows, columns), np.nan, self.dtype))
+        return jnp.full((rows, columns), jnp.nan, self.dtype)
 
     def record(self, table: Any, row: Any, values: Sequence[Any]) -> Any:
         return table.at[row].set(jnp.stack([jnp.asarray(v, self.dtype) for v in values]))
@@ -199,11 +205,15 @@ class JaxBackend(JaxConvolutions, JaxDerivatives, Backend):
 
 def _distinct(tree: Any) -> Any:
     """The tree with an array of its own at every place: one that stands twice cannot be donated."""
+    leaves = jax.tree.leaves(tree)
+    if len(set(map(id, leaves))) == len(leaves):
+        return tree
     seen: set[int] = set()
 
     def own(leaf: Any) -> Any:
-        if id(leaf) in seen:
-            return jnp.array(leaf, copy=True)
+        if id(leaf) in seen and isinstance(leaf, jax.Array):
+            # a copy on the host is the faster one of a number
+            return jnp.array(leaf, copy=True) if leaf.ndim or leaf.weak_type else np.array(leaf)
         seen.add(id(leaf))
         return leaf
 

@@ -85,6 +85,18 @@ def check_forcing(eta_max: float, gamma: float, exponent: float) -> None:
         raise ConfigurationError(f"exponent must lie in (1, 2], not {exponent!r}")
 
 
+ORTHOGONAL = 2**22
+"""Numbers (32 MB in double precision) that the vectors of a step take at most, where they are kept orthogonal unasked.
+
+Beyond, their products cost more than those with the curvature that they save.
+"""
+
+
+def keeps(reorthogonalise: bool | None, max_cg: int, n: int) -> bool:
+    """Whether vectors of ``max_cg`` inner iterations are kept orthogonal; by their size where that is None."""
+    return min(max_cg, n) * n <= ORTHOGONAL if reorthogonalise is None else reorthogonalise
+
+
 def check_max_cg(max_cg: int) -> None:
     """Raise a ConfigurationError where no product is allowed."""
     if max_cg < 1:

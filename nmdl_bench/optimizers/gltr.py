@@ -22,6 +22,7 @@ class GLTR:
 
     matrix: str
     max_cg: int
+    reorthogonalise: bool | None
 
     def init(self, xp: Backend, x: Array, forcing: Forcing) -> Krylov:
         """Memory before the first basis."""
@@ -41,7 +42,7 @@ class GLTR:
         xp = objective.xp
         apply = products(objective, tape, self.matrix)
         zero = xp.s.const(0.0)
-        krylov, j = lanczos(xp, apply, g, memory, zero, region.radius)
+        krylov, j = lanczos(xp, apply, g, memory, zero, region.radius, self.reorthogonalise)
 
         def newton(T: Array, norm: Scalar, edge: Scalar) -> Array:
             return shifted(xp, T, norm, zero)
@@ -74,9 +75,11 @@ class NewtonGLTR(TrustRegionNewton):
     Parameters
     ----------
     radius, max_radius, accept, eta_max, gamma, exponent, max_cg, matrix
-        As for :class:`~nmdl_bench.optimizers.steihaug.NewtonTR`; the basis is always made orthogonal.
+        As for :class:`~nmdl_bench.optimizers.steihaug.NewtonTR`.
+    reorthogonalise : bool, optional
+        Whether the basis is made orthogonal once more, which the paper does without; by default as there.
     """
 
     @cached_property
     def _model(self) -> Any:
-        return GLTR(self.matrix, self.max_cg)
+        return GLTR(self.matrix, self.max_cg, self.reorthogonalise)

@@ -14,7 +14,7 @@ import numpy as np
 
 from nmdl_bench.contracts import Array, Scalar
 from nmdl_bench.linalg.lanczos import orthogonal_to
-from nmdl_bench.optimizers.curvature import Forcing, unit_of
+from nmdl_bench.optimizers.curvature import Forcing, keeps, unit_of
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class Krylov(NamedTuple):
     """Basis ``Q`` (m, n) and tridiagonal ``T`` (m, m), ``norm = |g|_2`` in units of ``unit = |g|_inf``.
 
-    Behind the rows in use, Q is zero and T is diagonal, above its spectrum; ``top`` is the largest modulus of an entry
-    in the rows in use. ``inside`` is whether ``-|g| T^-1 e_1`` is
-    the minimiser within the region that the basis was made for.
+    Only the first ``used`` rows count; behind them T is diagonal, above its spectrum. ``top`` is the largest modulus of
+    an entry in the rows in use. ``inside`` is whether ``-|g| T^-1 e_1`` is the minimiser within the region that the
+    basis was made for.
     """
 
     Q: Array
@@ -35,14 +35,16 @@ class Krylov(NamedTuple):
     top: Scalar
     inside: Any
     forcing: Forcing
+    used: Any
 
 
 class _Inner(NamedTuple):
-    """Lanczos' vector ``q`` with its coupling, and what conjugate gradients would know with it.
+    """Lanczos' vector ``q`` with its coupling, the one ``before`` it, and what conjugate gradients would know with it.
 
     ``pivot`` is the inverse of the last pivot of ``T + shift I``, ``u`` the last component of the solution, ``rho,
     zz, zd, dd`` the squared norms of residual, iterate and direction; ``residual`` that of the step so far, ``top`` the
-    largest entry of T. ``inside`` is false once the solution left the region or T is not positive definite.
+    largest entry of T. ``inside`` is false once the solution left the region or T is not positive definite. ``before``
+    is None where the basis is made orthogonal.
     """
 
     Q: Array
@@ -60,12 +62,13 @@ class _Inner(NamedTuple):
     residual: Scalar
     inside: Any
     j: Any
+    before: Array | None
 
 
 def start(xp: Backend, m: int, n: int, forcing: Forcing) -> Krylov:
     """Memory for ``m`` rows of ``n``, before the first basis."""
     m, one = min(m, n), xp.s.const(1.0)
-    return Krylov(xp.zeros((m, n)), xp.zeros((m, m)), one, one, one, xp.s.int(0) == 0, forcing)
+    return Krylov(xp.zeros((m, n)), xp.zeros((m, m)), one, one, one, xp.s.int(0) == 0, forcing, xp.s.int(0))
 
 
 def lanczos(
@@ -75,12 +78,12 @@ def lanczos(
     old: Krylov,
     shift: Scalar,
     radius: Scalar | None = None,
+    reorthogonalise: bool | None = None,
 ) -> tuple[Krylov, Any]:
     """A basis on which ``|(B + lam I) p + g| <= eta |g|`` at the minimiser, or with as many rows as there is room for.
 
     Gould, Lucidi, Roma and Toint (1999), algorithm 5.1. While T is positive definite and the solution inside, norms and
-    residual come from the recurrences of conjugate gradients; from the edge on T is solved at every row. New vectors
-    are made orthogonal to all before, twice, which the paper does without.
+    residual come from the recurrences of conjugate gradients; from the edge on T is solved at every row.
 
     Parameters
     ----------
@@ -92,6 +95,9 @@ def lanczos(
         ``lam``, where it is given.
     radius : Scalar, optional
         Where instead a radius is given and ``lam`` follows from it; the shift is zero then.
+    reorthogonalise : bool, optional
+        Whether new vectors are made orthogonal to all before, twice, and not to two of them as in the paper; by default
+        where the basis is small, see :func:`~nmdl_bench.optimizers.curvature.keeps`.
 
     Returns
     -------
@@ -116,7 +122,10 @@ def lanczos(
         Q = xp.set_row(now.Q, j, now.q)
         Bq = apply(now.q)
         entry = xp.dot(now.q, Bq)
-        Bq = orthogonal_to(xp, xp.head(Q, j + 1), Bq)
+        if now.before is None:
+            Bq = orthogonal_to(xp, xp.head(Q, j + 1), Bq)
+        else:
+            Bq = xp.axpy(-now.coupling, now.before, xp.axpy(-entry, now.q, Bq))
         coupling = s.sqrt(xp.dot(Bq, Bq))
         at_j = xp.one_hot(j, m)
         delta, gamma = now.delta + entry * at_j, now.gamma + now.coupling * at_j
@@ -142,16 +151,19 @@ def lanczos(
 
             residual = xp.cond(inside, lambda *given: given[-1], outside, delta, gamma, j + 1, residual)
         q = xp.scale(s.div(s.const(1.0), s.where(coupling > 0, coupling, s.const(1.0))), Bq)
-        return _Inner(Q, delta, gamma, q, coupling, alpha, u, rho, zz, zd, dd, top, residual, inside, j + 1)
+        before = None if now.before is None else now.q
+        return _Inner(Q, delta, gamma, q, coupling, alpha, u, rho, zz, zd, dd, top, residual, inside, j + 1, before)
 
     zero, one = s.const(0.0), s.const(1.0)
     q = xp.scale(s.div(one, s.where(norm > 0, norm, one)), q)
     scalars = (norm, zero, zero, gg, zero, zero, zero, zero, norm)
+    orthogonal = keeps(reorthogonalise, *old.Q.shape)
     # rows of the last basis would take part in the orthogonalisation
-    begin = _Inner(xp.zeros(tuple(old.Q.shape)), xp.zeros((m,)), xp.zeros((m,)), q, *scalars, s.int(0) == 0, s.int(0))
+    Q, before = (xp.zeros(tuple(old.Q.shape)), None) if orthogonal else (old.Q, xp.zeros((old.Q.shape[1],)))
+    begin = _Inner(Q, xp.zeros((m,)), xp.zeros((m,)), q, *scalars, s.int(0) == 0, s.int(0), before)
     last = xp.while_loop(going, step, begin)
     T = _tridiagonal(xp, last.delta, last.gamma, last.j)
-    return Krylov(last.Q, T, norm, unit, last.top, last.inside, forcing), last.j
+    return Krylov(last.Q, T, norm, unit, last.top, last.inside, forcing, last.j), last.j
 
 
 def _tridiagonal(xp: Backend, delta: Array, gamma: Array, j: Any) -> Array:
@@ -223,6 +235,6 @@ def step_of(xp: Backend, krylov: Krylov, h: Array) -> tuple[Array, Scalar, Scala
     """The step ``p = Q^T h``, the decrease of the quadratic along it, and its length."""
     unit = krylov.unit
     predicted = -xp.dot(h, krylov.norm * xp.one_hot(0, h.shape[0]) + 0.5 * (krylov.T @ h))
-    p = h @ krylov.Q
+    p = xp.head(h, krylov.used) @ xp.head(krylov.Q, krylov.used)
     length = unit * xp.s.sqrt(xp.dot(p, p))
     return xp.scale(unit, p), unit * (unit * predicted), length

@@ -39,6 +39,7 @@ class DampedGaussNewton:
     """
 
     max_cg: int
+    reorthogonalise: bool | None
 
     def init(self, xp: Backend, x: Array, forcing: Forcing, share: float) -> Damping:
         """Memory before the first basis."""
@@ -66,7 +67,7 @@ class DampedGaussNewton:
 
         region, counts = xp.cond(region.radius > 0, lambda region: (region, counts), first, region)
         lam = s.div(s.const(1.0), region.radius)
-        krylov, j = lanczos(xp, apply, g, memory.krylov, lam)
+        krylov, j = lanczos(xp, apply, g, memory.krylov, lam, reorthogonalise=self.reorthogonalise)
         limit = s.div(s.const(1.0), xp.eps * krylov.top)
         usable = s.and_(limit > 0, s.isfinite(limit))
         region = region._replace(limit=s.where(usable, limit, region.limit))
@@ -104,6 +105,8 @@ class LevenbergMarquardtCG:
         First ``lam`` in units of the curvature along the first gradient, > 0.
     eta_max, gamma, exponent, max_cg
         As for :class:`~nmdl_bench.optimizers.newton_cg.NewtonCG`.
+    reorthogonalise : bool, optional
+        Whether the basis is made orthogonal once more; by default as there.
     """
 
     damping: float = 1e-3
@@ -111,6 +114,7 @@ class LevenbergMarquardtCG:
     gamma: float = 0.9
     exponent: float = 1.25
     max_cg: int = 100
+    reorthogonalise: bool | None = None
 
     batch_size: ClassVar[None] = None
     takes_batches: ClassVar[bool] = False
@@ -124,7 +128,7 @@ class LevenbergMarquardtCG:
 
     @cached_property
     def _model(self) -> DampedGaussNewton:
-        return DampedGaussNewton(self.max_cg)
+        return DampedGaussNewton(self.max_cg, self.reorthogonalise)
 
     def init(self, objective: Objective, x: Array, batch: Array | None = None) -> TrustState:
         xp = objective.xp

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from nmdl_bench.contracts import SOLVERS, Array, Objective, Scalar, Structure, unknown
-from nmdl_bench.optimizers.curvature import Forcing, check_forcing, check_max_cg, counted, products, unit_of
+from nmdl_bench.optimizers.curvature import Forcing, check_forcing, check_max_cg, counted, keeps, products, unit_of
 from nmdl_bench.optimizers.descent import Direction, LineSearch, LineSearchMethod, Step, Turn
 from nmdl_bench.optimizers.line_search import WOLFE, Armijo
 
@@ -48,7 +48,7 @@ def truncated_cg(
     g: Array,
     forcing: Forcing,
     max_cg: int,
-    reorthogonalise: bool = True,
+    reorthogonalise: bool | None = None,
 ) -> tuple[Array, Forcing, Any]:
     """Direction ``z`` with ``|B z + g| <= eta |g|``, or what conjugate gradients reach before curvature ends.
 
@@ -89,8 +89,9 @@ def truncated_cg(
         return _Inner(z, r, xp.aypx(beta, r, d), rho_new, rho_new + beta * beta * dd, top, j + 1, curved, R)
 
     n = g.shape[0]
-    max_cg = min(max_cg, n) if reorthogonalise else max_cg
-    R = xp.zeros((max_cg, n)) if reorthogonalise else None
+    orthogonal_ones = keeps(reorthogonalise, max_cg, n)
+    max_cg = min(max_cg, n) if orthogonal_ones else max_cg
+    R = xp.zeros((max_cg, n)) if orthogonal_ones else None
     zero, yes = s.const(0.0), s.int(0) == 0
     start = _Inner(xp.zeros((n,)), r, xp.copy(r), rho_0, rho_0, zero, s.int(0), yes, R)
     last = xp.while_loop(going, step, start)
@@ -122,15 +123,15 @@ class TruncatedNewton(Direction):
         ``"hessian"`` or ``"gauss-newton"``.
     max_cg : int
         Products a direction.
-    reorthogonalise : bool
-        Whether their residuals are kept orthogonal.
+    reorthogonalise : bool or None
+        Whether their residuals are kept orthogonal; None as for :class:`NewtonCG`.
     eta_max, gamma, exponent : float
         Where the memory starts; they are data, and no part of what makes two directions equal.
     """
 
     matrix: str
     max_cg: int
-    reorthogonalise: bool
+    reorthogonalise: bool | None
     eta_max: float = field(default=0.3, compare=False)
     gamma: float = field(default=0.9, compare=False)
     exponent: float = field(default=1.25, compare=False)
@@ -157,7 +158,7 @@ class _TruncatedNewtonMethod(LineSearchMethod):
     gamma: float = 0.9
     exponent: float = 1.25
     max_cg: int = 100
-    reorthogonalise: bool = True
+    reorthogonalise: bool | None = None
     search: str = "armijo"
     c1: float = 1e-4
     c2: float = 0.9
@@ -196,8 +197,9 @@ class NewtonCG(_TruncatedNewtonMethod):
         The exponent is the order of convergence.
     max_cg : int
         Products a direction, >= 1.
-    reorthogonalise : bool
-        Whether residuals of the inner iterations are kept and made orthogonal, which takes ``max_cg`` vectors.
+    reorthogonalise : bool, optional
+        Whether residuals of the inner iterations are kept and made orthogonal, which takes ``max_cg`` vectors. By
+        default where these are :data:`~nmdl_bench.optimizers.curvature.ORTHOGONAL` numbers at most.
     search : str
         Name in :data:`SEARCHES`.
     c1, c2 : float

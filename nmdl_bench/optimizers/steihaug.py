@@ -14,6 +14,7 @@ from nmdl_bench.optimizers.curvature import (
     check_matrix,
     check_max_cg,
     counted,
+    keeps,
     products,
     unit_of,
 )
@@ -37,14 +38,15 @@ class Path(NamedTuple):
     """The directions of conjugate gradients as rows of ``D`` (m, n), and five numbers of each as rows of ``T`` (m, 5).
 
     For direction ``d`` from iterate ``z``: ``rho = |r|^2``, ``d.B d`` (0 where round-off alone makes it positive),
-    ``|z|^2``, ``z.d`` and ``|d|^2``; zeros where there is no direction. All is in units of ``unit``, the gradient's
-    maximum norm.
+    ``|z|^2``, ``z.d`` and ``|d|^2``; of the rows of D only the first ``used`` count, and T is zero behind them. All is
+    in units of ``unit``, the gradient's maximum norm.
     """
 
     D: Array
     T: Array
     unit: Scalar
     forcing: Forcing
+    used: Any
 
 
 class _Inner(NamedTuple):
@@ -68,7 +70,7 @@ def follow(
     g: Array,
     path: Path,
     radius: Scalar,
-    reorthogonalise: bool = True,
+    reorthogonalise: bool | None = None,
 ) -> tuple[Path, Any]:
     """Conjugate gradients from 0 until ``|B z + g| <= eta |g|``, the region's edge, or an end of positive curvature.
 
@@ -111,11 +113,11 @@ def follow(
         zd, dd = beta * (zd + alpha * dd), rho_new + beta * beta * dd
         return _Inner(D, T, r, xp.aypx(beta, r, d), rho_new, zz, zd, dd, top, j + 1, inside, R)
 
-    R = xp.zeros(tuple(path.D.shape)) if reorthogonalise else None
+    R = xp.zeros(tuple(path.D.shape)) if keeps(reorthogonalise, *path.D.shape) else None
     zero, yes = s.const(0.0), s.int(0) == 0
     start = _Inner(path.D, xp.zeros((m, 5)), r, xp.copy(r), rho_0, zero, zero, rho_0, zero, s.int(0), yes, R)
     last = xp.while_loop(going, step, start)
-    return Path(last.D, last.T, unit, forcing), last.j
+    return Path(last.D, last.T, unit, forcing, last.j), last.j
 
 
 def walk(xp: Backend, path: Path, radius: Scalar) -> tuple[Array, Scalar, Scalar]:
@@ -124,7 +126,7 @@ def walk(xp: Backend, path: Path, radius: Scalar) -> tuple[Array, Scalar, Scalar
     The norms of the iterates grow along the path (Steihaug 1983, theorem 2.1): the steps ``alpha = rho / d.B d`` before
     the edge are taken whole, one is cut by the edge, and those behind are left out. No loop is needed.
     """
-    s, (D, T, unit, _) = xp.s, path
+    s, (D, T, unit, _, used) = xp.s, path
     edge = s.div(radius, unit)
     rho, curvature, zz, zd, dd = (T[:, i] for i in range(5))
     zero, one = xp.zeros(rho.shape), xp.zeros(rho.shape) + 1
@@ -135,7 +137,7 @@ def walk(xp: Backend, path: Path, radius: Scalar) -> tuple[Array, Scalar, Scalar
     cut = xp.where(room > 0, room / xp.where(root > 0, root, one), zero)
     w = xp.where(rho > 0, xp.where(curvature > 0, xp.where(left > 0, alpha, cut), cut), zero)
     predicted = xp.total(w * (rho - 0.5 * (w * curvature)))
-    p = w @ D
+    p = xp.head(w, used) @ xp.head(D, used)
     length = unit * s.sqrt(xp.dot(p, p))
     return xp.scale(unit, p), unit * (unit * predicted), length
 
@@ -146,13 +148,13 @@ class Steihaug:
 
     matrix: str
     max_cg: int
-    reorthogonalise: bool
+    reorthogonalise: bool | None
 
     def init(self, xp: Backend, x: Array, forcing: Forcing) -> Path:
         """Memory before the first path."""
         n = x.shape[0]
         m = min(self.max_cg, n)
-        return Path(xp.zeros((m, n)), xp.zeros((m, 5)), xp.s.const(1.0), forcing)
+        return Path(xp.zeros((m, n)), xp.zeros((m, 5)), xp.s.const(1.0), forcing, xp.s.int(0))
 
     def solve(
         self,
@@ -182,7 +184,7 @@ class TrustRegionNewton:
 
     Parameters
     ----------
-    radius, max_radius, accept, eta_max, gamma, exponent, max_cg, matrix
+    radius, max_radius, accept, eta_max, gamma, exponent, max_cg, matrix, reorthogonalise
         As for :class:`NewtonTR`.
     """
 
@@ -194,6 +196,7 @@ class TrustRegionNewton:
     exponent: float = 1.25
     max_cg: int = 100
     matrix: str = "hessian"
+    reorthogonalise: bool | None = None
 
     batch_size: ClassVar[None] = None
     takes_batches: ClassVar[bool] = False
@@ -239,11 +242,10 @@ class NewtonTR(TrustRegionNewton):
         Products a step, >= 1.
     matrix : str
         ``"hessian"`` or ``"gauss-newton"``.
-    reorthogonalise : bool
-        Whether residuals of the inner iterations are made orthogonal, which takes ``max_cg`` vectors more.
+    reorthogonalise : bool, optional
+        Whether residuals of the inner iterations are made orthogonal, which takes ``max_cg`` vectors more; by default
+        as for :class:`~nmdl_bench.optimizers.newton_cg.NewtonCG`.
     """
-
-    reorthogonalise: bool = True
 
     @cached_property
     def _model(self) -> Any:

@@ -50,7 +50,7 @@ class SampledNewton(Direction):
 
     matrix: str
     max_cg: int
-    reorthogonalise: bool
+    reorthogonalise: bool | None
     size: int
     n: int
     seed: int = field(default=0, compare=False)
@@ -88,7 +88,7 @@ class _SubsampledMethod:
     gamma: float = 0.9
     exponent: float = 1.25
     max_cg: int = 20
-    reorthogonalise: bool = True
+    reorthogonalise: bool | None = None
     search: str = "armijo"
     c1: float = 1e-4
     c2: float = 0.9

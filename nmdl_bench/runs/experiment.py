@@ -29,6 +29,7 @@ class StopSpec(Struct, forbid_unknown_fields=True, frozen=True):
     max_evaluations: PositiveInt | UnsetType = UNSET
     max_time: PositiveFloat | UnsetType = UNSET
     gtol: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
+    looks: PositiveInt | UnsetType = UNSET
 
     def over(self, stop: Stop) -> Stop:
         """``stop`` with what this table gives."""

@@ -60,13 +60,12 @@ class Stepwise:
     def _whole(self, objective: Objective, x: Array, stop: Stop, record: Record) -> Result:
         """Methods that use all samples: value and gradient norm are in the state, the loop itself sees convergence."""
         xp = objective.xp
-        chunk = compiled(("whole", structure(self.optimizer)), objective, self._build_whole, donate=(1, 2))
+        chunk = compiled(("whole", structure(self.optimizer)), objective, self._build_whole, donate=(1,))
         forward_stop = NO_LIMIT if stop.max_evaluations is None else stop.max_evaluations
         record.begin()
         state = self.optimizer.init(cast(Objective, Evaluation(objective)), x)
         passes = float(_passes(state))
         over = record(0, state.f, x=state.x, counts=state.counts, grad_norm=state.g_norm, passes=passes)
-        limits = xp.s.int(forward_stop), xp.s.const(record.g_stop)
         while not over:
             k, forwards = int(state.k), int(state.counts.forward)
             if bool(state.stalled):
@@ -75,8 +74,8 @@ class Stepwise:
                 return _result(
                     state, "max_iterations", f"{k} iterations" if forwards < forward_stop else f"{forwards} forwards"
                 )
-            k_stop = xp.s.int(min(k + stop.chunk, stop.max_iterations))
-            state, table = chunk(objective.arrays, state, xp.recorder(CAPACITY, len(ROW)), k_stop, *limits)
+            k_stop = min(k + stop.chunk, stop.max_iterations)
+            state, table = chunk(objective.arrays, state, k_stop, forward_stop, record.g_stop)
             rows = _Rows(xp, table, state, k)
             over = record.chunk(rows, state.x)
             if not over and int(state.counts.forward) == forwards and int(state.k) == k:
@@ -86,7 +85,7 @@ class Stepwise:
     def _build_whole(self, bare: Objective) -> Callable[..., Any]:
         xp, s, step = bare.xp, bare.xp.s, self.optimizer.step
 
-        def chunk(arrays: Any, state: State, table: Any, k_stop: Any, forward_stop: Any, g_stop: Any) -> Any:
+        def chunk(arrays: Any, state: State, k_stop: Any, forward_stop: Any, g_stop: Any) -> Any:
             objective, k_start = bare.with_arrays(arrays), state.k + 0
 
             def going(carry: tuple[State, Any]) -> Any:
@@ -103,13 +102,13 @@ class Stepwise:
                 reals = (*map(s.real, counts), s.real(_passes(state)), state.f, state.g_norm)
                 return state, xp.record(table, row, reals)
 
-            return xp.while_loop(going, body, (state, table))
+            return xp.while_loop(going, body, (state, xp.recorder(CAPACITY, len(ROW))))
 
         return chunk
 
     def _full_batch(self, objective: Objective, x: Array, stop: Stop, record: Record) -> Result:
         """Batch methods on all samples at once: bounded by iterations, of one forward each."""
-        xp, last = objective.xp, min(stop.max_iterations, stop.max_evaluations or NO_LIMIT)
+        last = min(stop.max_iterations, stop.max_evaluations or NO_LIMIT)
         chunk = compiled(("full batch", structure(self.optimizer)), objective, self._build_full_batch, donate=(1,))
         record.begin()
         state = self.optimizer.init(objective, x)
@@ -120,7 +119,7 @@ class Stepwise:
                 return _result(state, "stalled", "the method cannot go on")
             if k >= last:
                 return _result(state, "max_iterations", f"{k} iterations")
-            state = chunk(objective.arrays, state, xp.s.int(min(k + stop.chunk, last)))
+            state = chunk(objective.arrays, state, min(k + stop.chunk, last))
             over = record(int(state.k), None, x=state.x, counts=state.counts)
         return _result(state, *record.why())
 

@@ -13,6 +13,7 @@ from nmdl_bench.backends import libraries
 from nmdl_bench.catalogue import PROBLEMS, SOLVERS
 from nmdl_bench.measure.stats import paired_ratio
 from nmdl_bench.runs.plugins import load_all
+from nmdl_bench.runs.store import pack
 from nmdl_bench.testing import numerical_backends
 
 PAIR = next(pair for pair in PAIRS if pair.peer == "scipy-lbfgsb")
@@ -144,8 +145,12 @@ def test_pairs_with_hessian_products_are_compared_by_passes(monkeypatch):
         _, solved, each = bench.evaluations(pair)
         _, _, forwards = bench.evaluations(replace(pair, products=False))
         seconds = optimizers._seconds
-        rows = iter([{"iterations": 2, "n_forward": 3, "n_jvp": 0, "n_hessian": 5, "time": 1.0}] * 2)
-        worker = type("Worker", (), {"measure": lambda self, case: next(rows)})()
-        assert (seconds(worker, None), seconds(worker, None, optimizers.PASSES)) == (0.5, 0.125)
+        # two iterations, of five passes together, in a second after the start's row
+        history = np.array(
+            [[0, 1, 1, 3, 9.0, 1.0, 0.5, 1], [1, 2, 2, 5, 8.0, 1.0, 1.0, 0], [2, 3, 3, 8, 7.0, 1.0, 1.5, 1]]
+        )
+        row = {"iterations": 2, "history": pack(history)}
+        worker = type("Worker", (), {"measure": lambda self, case: row})()
+        assert (seconds(worker, None, "iteration"), seconds(worker, None, "passes")) == (0.5, 0.2)
     assert solved[0] == 1
     assert each["circles 60"][0] > forwards["circles 60"][0]

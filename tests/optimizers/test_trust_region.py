@@ -16,7 +16,7 @@ from residuals import (
 
 from nmdl_bench.backends import compiled, get_backend
 from nmdl_bench.contracts import SOLVERS, ConfigurationError, Stop, UnknownNameError
-from nmdl_bench.optimizers import GaussNewton, LevenbergMarquardt, LevenbergMarquardtCG, NewtonGLTR, NewtonTR
+from nmdl_bench.optimizers import GaussNewton, LevenbergMarquardt, LevenbergMarquardtCG, NewtonGLTR, NewtonTR, curvature
 from nmdl_bench.optimizers.curvature import Forcing
 from nmdl_bench.optimizers.krylov import Krylov, lanczos, secular, shifted, start, step_of, within
 from nmdl_bench.optimizers.levenberg_marquardt_cg import DampedGaussNewton
@@ -66,7 +66,7 @@ def gltr(B: np.ndarray, g: np.ndarray, radius: float, forcing: Forcing = EXACT) 
 
 def steihaug(B: np.ndarray, g: np.ndarray, radius: float) -> tuple[Path, np.ndarray, float, float]:
     n = len(g)
-    path, _ = follow(XP, lambda v: B @ v, g, Path(np.zeros((n, n)), np.zeros((n, 5)), 1.0, EXACT), radius)
+    path, _ = follow(XP, lambda v: B @ v, g, Path(np.zeros((n, n)), np.zeros((n, 5)), 1.0, EXACT, 0), radius)
     return path, *walk(XP, path, radius)
 
 
@@ -199,7 +199,7 @@ def test_the_radius_after_a_trial() -> None:
 
 
 def test_nielsens_rule() -> None:
-    model, region = DampedGaussNewton(5), Region.start(XP, 2.0, np.inf, 1e-4)
+    model, region = DampedGaussNewton(5, None), Region.start(XP, 2.0, np.inf, 1e-4)
 
     def after(region: Region, ratio: float) -> tuple[float, float]:
         new = model.resize(XP, region, Outcome(ratio, 0.0, 0.0, 1.0))
@@ -373,10 +373,30 @@ def test_options_that_cannot_work(make: Any, message: str) -> None:
         make()
 
 
-def test_lanczos_basis_is_always_orthogonal() -> None:
-    assert not NewtonTR(reorthogonalise=False).reorthogonalise
-    with pytest.raises(TypeError, match="reorthogonalise"):
-        NewtonGLTR(reorthogonalise=False)  # type: ignore[call-arg]
+def test_the_basis_is_made_orthogonal_where_that_is_asked_for_or_cheap(monkeypatch: Any) -> None:
+    rng, radius = np.random.default_rng(0), 0.3
+    B, g = np.diag(np.logspace(-6, 6, 60)), rng.standard_normal(60)
+    steps, off = {}, {}
+    for asked, largest in ((True, 0), (False, 2**22), (None, 3600), (None, 3599)):
+        monkeypatch.setattr(curvature, "ORTHOGONAL", largest)
+        krylov, j = lanczos(XP, lambda v: B @ v, g, start(XP, 60, 60, EXACT), 0.0, radius, asked)
+        Q = krylov.Q[:j]
+        off[asked, largest], steps[asked, largest] = np.abs(Q @ Q.T - np.eye(j)).max(), minimise(krylov, radius)[:2]
+    assert max(off[True, 0], off[None, 3600]) < 1e-14 < 1e-3 < min(off[False, 2**22], off[None, 3599])
+    for _, predicted in steps.values():
+        assert predicted == pytest.approx(steps[True, 0][1], rel=1e-6)
+
+
+def test_a_basis_that_is_not_made_orthogonal_takes_rows_of_the_last_one_for_memory_alone() -> None:
+    rng = np.random.default_rng(1)
+    A = rng.standard_normal((12, 12))
+    B, g = A @ A.T + np.eye(12), rng.standard_normal(12)
+    old = start(XP, 12, 12, EXACT._replace(eta_max=0.3))
+    old.Q[:] = rng.standard_normal((12, 12))
+    krylov, j = lanczos(XP, lambda v: B @ v, g, old, 0.0, 1e3, False)
+    assert 0 < j < 12
+    p = minimise(krylov, 1e3)[0]
+    assert np.linalg.norm(B @ p + g) <= 0.3 * np.linalg.norm(g)
 
 
 def test_the_matrix_decides_what_a_problem_has_to_provide() -> None:
