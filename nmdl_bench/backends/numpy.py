@@ -113,10 +113,7 @@ class NumpyBackend(HostRecorder, EagerControl, ColumnConvolutions, Backend):
         return np.concatenate(pieces, axis=None)
 
     def solve_triangular(self, R: Array, B: Array, lower: bool = False) -> Array:
-        from scipy.linalg.lapack import get_lapack_funcs
-
-        (trtrs,) = get_lapack_funcs(("trtrs",), (R, B))
-        X, info = trtrs(R, B, lower=lower)
+        X, info = _trtrs(R.dtype)(R, B, lower=lower)
         return X if info == 0 else np.full(B.shape, np.nan, self.dtype)
 
     # ------------------------------------------------------------------------------------------ kernels
@@ -190,6 +187,13 @@ class NumpyBackend(HostRecorder, EagerControl, ColumnConvolutions, Backend):
         np.log(total, out=total)
         total += m
         return S, total[:, None]
+
+
+@lru_cache(maxsize=8)
+def _trtrs(dtype: np.dtype) -> Any:
+    from scipy.linalg.lapack import get_lapack_funcs  # most solves need none of it
+
+    return get_lapack_funcs("trtrs", dtype=dtype)
 
 
 @lru_cache(maxsize=8)

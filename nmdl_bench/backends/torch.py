@@ -175,6 +175,9 @@ class TorchBackend(EagerControl, TorchDerivatives, Backend):
         X, info = torch.linalg.solve_ex(A, B)
         return torch.where(info == 0, X, torch.nan)
 
+    def triangle(self, A: Array) -> Array:
+        return torch.linalg.qr(A, mode="r").R
+
     def solve_triangular(self, R: Array, B: Array, lower: bool = False) -> Array:
         if B.ndim == 1:
             return torch.linalg.solve_triangular(R, B.unsqueeze(1), upper=not lower).squeeze(1)

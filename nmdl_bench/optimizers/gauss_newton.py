@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nmdl_bench.contracts import SOLVERS, Array, Objective, Structure
+from nmdl_bench.optimizers.dense_residuals import is_regular, residual_and_jacobian, triangularise
 from nmdl_bench.optimizers.descent import Direction, LineSearch, LineSearchMethod, Step, Turn
-from nmdl_bench.optimizers.levenberg_marquardt import residual_and_jacobian
 from nmdl_bench.optimizers.newton_cg import newton_search
 
 if TYPE_CHECKING:
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LeastSquaresStep(Direction):
-    """``p = -J^+ r``, of all ``p`` with the least ``|J p + r|`` the shortest, by a singular value decomposition.
+    """``p = -J^+ r``, of all ``p`` with the least ``|J p + r|`` the shortest, from the triangle of ``[J r]``.
 
-    Singular values below ``max(m, n)`` rounding errors of the largest are taken for zero (Golub and Van Loan 2013,
-    section 5.4.1). The first trial is the whole step.
+    Where J may lack rank, as the triangle's diagonal tells, the triangle's singular values follow; those below
+    ``max(m, n)`` rounding errors of the largest are taken for zero (Golub and Van Loan 2013, section 5.4.1). The first
+    trial is the whole step.
     """
 
     from_tape: ClassVar[bool] = True
@@ -31,12 +32,24 @@ class LeastSquaresStep(Direction):
     def update(self, objective: Objective, memory: Any, step: Step) -> Turn:
         xp = objective.xp
         r, J = residual_and_jacobian(objective, step.tape)
-        U, sigma, Vt = xp.svd(J)
-        kept = sigma - max(J.shape) * xp.eps * xp.norm_inf(sigma) > 0
-        one, zero = xp.zeros(sigma.shape) + 1, xp.zeros(sigma.shape)
-        c = xp.where(kept, (r @ U) / xp.where(kept, sigma, one), zero)
-        counts = step.counts._replace(jvp=step.counts.jvp + J.shape[1])
-        return Turn((), -(c @ Vt), xp.s.const(1.0), counts)
+        m, n = J.shape
+        R, b = triangularise(xp, J, r)
+
+        def whole(R: Array, b: Array) -> Array:
+            return xp.solve_triangular(R, -b)
+
+        def shortest(R: Array, b: Array) -> Array:
+            U, sigma, Vt = xp.svd(R)
+            kept = sigma - max(m, n) * xp.eps * xp.norm_inf(sigma) > 0
+            one, zero = xp.zeros(sigma.shape) + 1, xp.zeros(sigma.shape)
+            return -(xp.where(kept, (b @ U) / xp.where(kept, sigma, one), zero) @ Vt)
+
+        if m < n:
+            d = shortest(R, b)
+        else:
+            d = xp.cond(is_regular(xp, R, xp.zeros((n,)) + 1, xp.eps**0.5), whole, shortest, R, b)
+        counts = step.counts._replace(jvp=step.counts.jvp + n)
+        return Turn((), d, xp.s.const(1.0), counts)
 
 
 @SOLVERS.register("gauss-newton", "Gauss-Newton for dense residuals, with a line search", kind="ours")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Counts, Objective, Scalar, Structure, Tape, unknown
+from nmdl_bench.optimizers.dense_residuals import is_regular, on_diagonal, residual_and_jacobian, triangularise
 from nmdl_bench.optimizers.trust_region import (
     Outcome,
     Plan,
@@ -81,12 +80,8 @@ def damped_step(xp: Backend, R: Array, b: Array, D: Array, lam: Scalar, radius: 
     s, n = xp.s, b.shape[0]
     zero = s.const(0.0)
     tolerance = 0.1 * radius
-    row = xp.constant(np.arange(n, dtype=float))
-    on_diagonal, none = xp.abs(xp.reshape(row, (n, 1)) - row) < 0.5, xp.zeros((n, n))
-    diagonal = xp.abs(xp.sum(xp.where(on_diagonal, R, none), axis=1)) * (1 / D)
-    top = xp.norm_inf(diagonal)
-    smallest = top - xp.norm_inf(top - diagonal)
-    regular = smallest > n * xp.eps * top
+    regular = is_regular(xp, R, D, n * xp.eps)
+    scaling = xp.where(on_diagonal(xp, n), D + xp.zeros((n, n)), xp.zeros((n, n)))
 
     def length(p: Array) -> Scalar:
         Dp = D * p
@@ -101,9 +96,9 @@ def damped_step(xp: Backend, R: Array, b: Array, D: Array, lam: Scalar, radius: 
         return xp.solve_triangular(R, -b)
 
     def shifted(lam: Scalar) -> tuple[Array, Array]:
-        rows = xp.where(on_diagonal, D + none, none) * s.sqrt(lam)
-        Q, R_lam = xp.qr(xp.concat([R, rows], axis=0))
-        return xp.solve_triangular(R_lam, -(b @ Q[:n, :])), R_lam
+        J, r = xp.concat([R, scaling * s.sqrt(lam)], axis=0), xp.concat([b, xp.zeros((n,))])
+        R_lam, c = triangularise(xp, J, r)
+        return xp.solve_triangular(R_lam, -c), R_lam
 
     p = xp.cond(regular, whole, lambda R, b: xp.zeros((n,)), R, b)
     size = length(p)
@@ -165,7 +160,7 @@ class DampedLeastSquares:
         if J.shape[0] < n:  # rows of zeros: R is square then, and singular
             r = xp.concat([r, xp.zeros((n - J.shape[0],))])
             J = xp.concat([J, xp.zeros((n - J.shape[0], n))], axis=0)
-        Q, R = xp.qr(J)
+        R, b = triangularise(xp, J, r)
         D = xp.zeros((n,)) + 1
         if self.scaling == "jacobian":
             norms = xp.sqrt(xp.sum(J * J, axis=0))
@@ -175,7 +170,7 @@ class DampedLeastSquares:
         size = s.sqrt(xp.dot(Dx, Dx))
         is_first = s.not_(region.radius > 0)
         radius = s.where(is_first, memory.factor * s.where(size > 0, size, s.const(1.0)), region.radius)
-        memory = memory._replace(R=R, b=r @ Q, D=D, radius=s.where(is_first, radius, memory.radius))
+        memory = memory._replace(R=R, b=b, D=D, radius=s.where(is_first, radius, memory.radius))
         plan = self.again(xp, memory, g, region._replace(radius=radius), counts._replace(jvp=counts.jvp + n))
         radius = s.where(is_first, s.minimum(radius, plan.length), radius)
         return plan._replace(region=region._replace(radius=radius))
@@ -193,12 +188,6 @@ class DampedLeastSquares:
         s, double = xp.s, region.growth * outcome.length
         good = s.and_(outcome.ratio >= 0.25, s.or_(outcome.ratio >= 0.75, outcome.length < 0.9 * region.radius))
         return region._replace(radius=s.where(good, double, resize(xp, region, outcome).radius))
-
-
-def residual_and_jacobian(objective: Objective, tape: Tape) -> tuple[Array, Array]:
-    """``r`` (m,) and ``J`` (m, n) of an objective that provides ``residual``."""
-    at = cast(Any, objective)
-    return at.residual(tape), at.jacobian(tape)
 
 
 @SOLVERS.register("levenberg-marquardt", "Levenberg-Marquardt for dense residuals by QR, scaled or not", kind="ours")
