@@ -44,6 +44,7 @@ class Pair:
 _STEP: dict[str, Any] = {"options": {"step_size": 1e-5}, "same_steps": True}
 _NEWTON: dict[str, Any] = {"iterations": 8, "products": True}
 _BFGS: dict[str, Any] = {"large": DENSE, "iterations": 20, "left_out": ("digits",)}
+_WHOLE: dict[str, Any] = {"ours_options": {"search": "none"}}  # the peers take every step whole
 _FIT: dict[str, Any] = {"problem": "bench-fit", "large": RESIDUAL, "iterations": 8}
 
 PAIRS = (
@@ -64,8 +65,8 @@ PAIRS = (
     Pair("levenberg-marquardt", "scipy-lm", "numpy", **_FIT),
     Pair("levenberg-marquardt", "optimistix-lm", "jax", **_FIT),
     Pair("levenberg-marquardt", "jaxopt-lm", "jax", **_FIT),
-    Pair("gauss-newton", "jaxopt-gauss-newton", "jax", **_FIT),
-    Pair("gauss-newton", "optimistix-gauss-newton", "jax", **_FIT),
+    Pair("gauss-newton", "jaxopt-gauss-newton", "jax", **_FIT, **_WHOLE),
+    Pair("gauss-newton", "optimistix-gauss-newton", "jax", **_FIT, **_WHOLE),
     Pair("gradient-descent", "torch-sgd", "torch", peer_options={"momentum": 0.0}, **_STEP),
     Pair("gradient-descent", "optax-sgd", "jax", peer_options={"momentum": 0.0}, **_STEP),
     Pair("gradient-descent", "optimistix-gradient-descent", "jax", **_STEP),

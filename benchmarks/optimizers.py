@@ -136,6 +136,8 @@ class Bench:
                 self._history("theirs", pair.peer, pair.backend, instance, pair.options | pair.peer_options),
             ]
             known = [h for h in both if not isinstance(h, str)]
+            if pair.products and len(known) == 2:
+                known[0] = when_known(known[0])
             if instance.label not in self.starts or len(known) < 2:
                 print(
                     f"{pair.label} on {instance.label}: {next(h for h in both if isinstance(h, str))}", file=sys.stderr
@@ -201,6 +203,19 @@ class Bench:
                     found.release()
         ratio = paired_ratio(samples["ours"], samples["theirs"])
         return Timing(n, tuple(samples["ours"]), tuple(samples["theirs"]), ratio)
+
+
+def when_known(history: np.ndarray) -> np.ndarray:
+    """A history of ours with the passes at the moment that each point's value was known.
+
+    The step that accepts a point takes the products for the next direction too, which peers take in their next
+    iteration; here they count for the point that they lead to.
+    """
+    forward, passes = (HISTORY_COLUMNS.index(name) for name in ("forward", "passes"))
+    known = history.copy()
+    known[0, passes] = history[0, forward]
+    known[1:, passes] = history[:-1, passes] + np.diff(history[:, forward])
+    return known
 
 
 def _seconds(worker: Any, case: Any, unit: str) -> float:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from nmdl_bench.contracts import SOLVERS, Array, Objective, Scalar, Structure, unknown
 from nmdl_bench.optimizers.curvature import Forcing, check_forcing, check_max_cg, counted, keeps, products, unit_of
 from nmdl_bench.optimizers.descent import Direction, LineSearch, LineSearchMethod, Step, Turn
-from nmdl_bench.optimizers.line_search import WOLFE, Armijo
+from nmdl_bench.optimizers.line_search import WOLFE, Armijo, Fixed
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -101,9 +101,10 @@ def truncated_cg(
 SEARCHES: dict[str, Callable[[float, float, int], LineSearch]] = {
     "armijo": lambda c1, c2, max_trials: Armijo(c1, max_trials),
     **WOLFE,
+    "none": lambda c1, c2, max_trials: Fixed(),
 }
-"""Searches that methods with a natural step length of one take, from (c1, c2, max_trials): Armijo's and those in
-:data:`~nmdl_bench.optimizers.line_search.WOLFE`."""
+"""Searches that methods with a natural step length of one take, from (c1, c2, max_trials): Armijo's, those in
+:data:`~nmdl_bench.optimizers.line_search.WOLFE`, and none, by which every step is taken whole."""
 
 
 def newton_search(name: str, c1: float, c2: float, max_trials: int) -> LineSearch:

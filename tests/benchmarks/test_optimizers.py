@@ -2,6 +2,7 @@
 
 import json
 import math
+from copy import copy
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -9,11 +10,13 @@ import pytest
 
 from benchmarks import common, optimizers
 from benchmarks.optimizer_pairs import INSTANCES, PAIRS, Instance, Pair
-from nmdl_bench.backends import libraries
+from nmdl_bench.backends import get_backend, libraries
 from nmdl_bench.catalogue import PROBLEMS, SOLVERS
+from nmdl_bench.contracts import HISTORY_COLUMNS, Stop
 from nmdl_bench.measure.stats import paired_ratio
 from nmdl_bench.runs.plugins import load_all
 from nmdl_bench.runs.store import pack
+from nmdl_bench.solve import solve
 from nmdl_bench.testing import numerical_backends
 
 PAIR = next(pair for pair in PAIRS if pair.peer == "scipy-lbfgsb")
@@ -154,3 +157,26 @@ def test_pairs_with_hessian_products_are_compared_by_passes(monkeypatch):
         assert (seconds(worker, None, "iteration"), seconds(worker, None, "passes")) == (0.5, 0.2)
     assert solved[0] == 1
     assert each["circles 60"][0] > forwards["circles 60"][0]
+
+
+def test_products_count_for_the_point_that_they_lead_to(monkeypatch):
+    problem, xp = PROBLEMS.make("spirals", n=60), get_backend("numpy")
+    bound, passes, seen = problem.bind(xp), [], {}
+
+    def forward(x, batch=None):
+        f, tape = type(bound).forward(bound, x, batch)
+        passes.append("forward")
+        seen.setdefault(float(f), len(passes))
+        return f, tape
+
+    def hessian(tape, v):
+        passes.append("product")
+        return type(bound).hessian(bound, tape, v)
+
+    watched = copy(bound)
+    vars(watched).update(forward=forward, hessian=hessian, with_arrays=lambda arrays: watched)
+    monkeypatch.setattr(type(problem), "bind", lambda self, xp: watched)
+    history = solve(problem, SOLVERS.make("newton-cg"), xp, Stop(max_iterations=6, gtol=0.0)).history
+    known = optimizers.when_known(history)
+    assert [seen[row[HISTORY_COLUMNS.index("loss")]] for row in known] == list(known[:, 3])
+    assert known[-1, 3] < history[-1, 3]

@@ -152,6 +152,17 @@ def test_searches_by_name(name: str) -> None:
         GaussNewton(search="armjo")
 
 
+def test_without_a_search_every_step_is_whole_whatever_the_value() -> None:
+    """On Rosenbrock's function two steps of Gauss-Newton end in the minimum, the first of them uphill."""
+    found = trajectory(GaussNewton(search="none"), ResidualProblem(Rosenbrock), XP, steps=2)
+    assert found.f[1] > found.f[0] > found.f[2]
+    np.testing.assert_allclose(found.x[2], [1.0, 1.0], rtol=1e-12)
+    counts = solve(
+        ResidualProblem(Rosenbrock), GaussNewton(search="none"), XP, Stop(max_iterations=10, gtol=1e-10)
+    ).counts
+    assert counts.forward == 3
+
+
 @pytest.mark.parametrize("name", ["newton-cg", "gauss-newton-cg", "gauss-newton"])
 def test_residuals_are_solved(name: str) -> None:
     for functions in (Rosenbrock, PowellSingular, Bard):
