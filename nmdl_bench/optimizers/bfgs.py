@@ -63,8 +63,8 @@ class DenseInverse(Direction):
             scaled = scaled * sc.maximum(sc.div(sBs, ys), sc.const(1.0))
         theta = sc.where(curved, sc.where(memory.empty, sc.div(ys, yy), scaled), memory.theta)
         rho = sc.where(curved, sc.div(sc.const(1.0), ys), sc.const(0.0))
-        products = N @ xp.stack([y, g]).T
-        Hy, Hg = y + products[:, 0], g + products[:, 1]  # over theta, as u is
+        products = xp.stack([y, g]) @ N  # N is symmetric
+        Hy, Hg = y + products[0, ...], g + products[1, ...]  # over theta, as u is
         u = xp.axpby(0.5 * (sc.div(rho, theta) + rho * rho * xp.dot(y, Hy)), s, -rho, Hy)
         d = xp.axpby(-theta * xp.dot(u, g), s, -theta, xp.axpy(xp.dot(s, g), u, Hg))
         N = xp.addmm(N, xp.stack([s, u]).T, xp.stack([u, s]))

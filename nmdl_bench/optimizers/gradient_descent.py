@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Objective
+from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Counts, Objective, Scalar
 from nmdl_bench.errors import unknown
-from nmdl_bench.optimizers.descent import (
-    DescentState,
-    Direction,
-    LineSearch,
-    Step,
-    Turn,
-    line_search_init,
-    line_search_step,
-)
-from nmdl_bench.optimizers.line_search import Armijo, Fixed
+from nmdl_bench.optimizers.descent import DescentState, Direction, Step, Turn, line_search_init, line_search_step
+from nmdl_bench.optimizers.line_search import Armijo
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -25,17 +16,17 @@ if TYPE_CHECKING:
 RULES = ("fixed", "exact")
 
 
-@dataclass(frozen=True)
-class FixedStep(Direction):
-    """``d = -g``, and the step length of the last step."""
+class GradientState(NamedTuple):
+    """Iterate ``x`` with value and gradient, and the step size; see :class:`nmdl_bench.contracts.Optimizer`."""
 
-    from_tape: ClassVar[bool] = False
-
-    def init(self, xp: Backend, x: Array) -> Any:
-        return ()
-
-    def update(self, objective: Objective, memory: Any, step: Step) -> Turn:
-        return Turn((), -step.g_new, step.t, step.counts)
+    x: Array
+    f: Scalar
+    g: Array
+    g_norm: Scalar
+    t: Scalar
+    k: Any
+    counts: Counts
+    stalled: Any
 
 
 @dataclass(frozen=True)
@@ -53,6 +44,9 @@ class ExactStep(Direction):
         t = s.where(curvature > 0, s.div(xp.dot(g, g), curvature), s.const(1.0))
         counts = step.counts._replace(hessian=step.counts.hessian + 1)
         return Turn((), -g, t, counts)
+
+
+EXACT = Armijo(), ExactStep()
 
 
 @SOLVERS.register("gradient-descent", "gradient descent with fixed steps, or exact ones for quadratics", kind="ours")
@@ -81,15 +75,22 @@ class GradientDescent:
         if not 0 < self.step_size < float("inf"):
             raise ConfigurationError(f"step_size must be positive and finite, not {self.step_size!r}")
 
-    @cached_property
-    def _parts(self) -> tuple[LineSearch, Any]:
-        return (Fixed(), FixedStep()) if self.rule == "fixed" else (Armijo(), ExactStep())
+    def init(self, objective: Objective, x: Array, batch: Array | None = None) -> GradientState | DescentState:
+        if self.rule == "exact":
+            return line_search_init(objective, x, *EXACT)
+        xp, s = objective.xp, objective.xp.s
+        x = xp.copy(x)
+        f, tape = objective.forward(x)
+        g = objective.grad(tape)
+        counts = Counts.start(xp, forward=1, gradient=1)
+        return GradientState(x, f, g, xp.norm_inf(g), s.const(self.step_size), s.int(0), counts, s.int(0) > 0)
 
-    def init(self, objective: Objective, x: Array, batch: Array | None = None) -> DescentState:
-        state = line_search_init(objective, x, *self._parts)
-        if self.rule == "fixed":
-            state = state._replace(d=-state.g, search=state.search._replace(t=objective.xp.s.const(self.step_size)))
-        return state
-
-    def step(self, objective: Objective, state: DescentState, batch: Array | None = None) -> DescentState:
-        return line_search_step(objective, state, *self._parts)
+    def step(self, objective: Objective, state: Any, batch: Array | None = None) -> GradientState | DescentState:
+        if self.rule == "exact":
+            return line_search_step(objective, state, *EXACT)
+        xp = objective.xp
+        x = xp.axpy(-state.t, state.g, state.x)
+        f, tape = objective.forward(x)
+        g = objective.grad(tape)
+        counts = state.counts._replace(forward=state.counts.forward + 1, gradient=state.counts.gradient + 1)
+        return GradientState(x, f, g, xp.norm_inf(g), state.t, state.k + 1, counts, state.stalled)

@@ -1,4 +1,4 @@
-"""L-BFGS in compact form over a ring buffer: two products with it an iteration instead of 4m vector operations."""
+"""L-BFGS in compact form over a ring buffer: three products with it an iteration instead of 4m vector operations."""
 
 from __future__ import annotations
 
@@ -70,8 +70,7 @@ class CompactInverse(Direction):
         # rows are always written, its own to a slot that stays: a branch that returned W would copy it
         stored, s, y = xp.cond(curved, lambda s, y: (one, s, y), own, s, y)
         W = xp.set_row(xp.set_row(W, i, s), m + i, y)
-        products = W @ xp.stack([g_new, y]).T
-        Wg, Wy = products[:, 0], products[:, 1]
+        Wg, Wy = W @ g_new, W @ y
         small = xp.cond(stored > 0, partial(self._store, xp), lambda *small: small[:5], *small, Wy, rho, yy)
         memory = Pairs(W, *small)
         return Turn(memory, self._direction(xp, memory, Wg, g_new), xp.s.const(1.0), step.counts)
