@@ -174,13 +174,14 @@ def line_search_step(
     def high(state: DescentState, x_t: Array, f_t: Scalar) -> DescentState:
         return state._replace(search=search.high(xp, state.search, f_t))
 
-    def restart(state: DescentState) -> DescentState:
-        d, t = steepest_descent(xp, state.g)
-        begin = search.start(xp, t, state.f, xp.dot(state.g, d), state.search)
-        memory = direction.reset(xp, state.memory, state.x)
-        return state._replace(d=d, search=begin, memory=memory, fresh=s.int(0) == 0)
-
     state = xp.cond(search.is_low(xp, state.search, f_t), low, high, state, x_t, f_t)
-    failed, fresh = state.search.failed, state.fresh
-    state = state._replace(stalled=s.and_(failed, fresh))
-    return xp.cond(s.and_(failed, s.not_(fresh)), restart, lambda state: state, state)
+    failed, fresh, x, f, g = state.search.failed, state.fresh, state.x, state.f, state.g
+
+    def restart(d: Array, old: Search, memory: Any) -> tuple[Array, Search, Any]:
+        d, t = steepest_descent(xp, g)
+        return d, search.start(xp, t, f, xp.dot(g, d), old), direction.reset(xp, memory, x)
+
+    # what stays as it is takes no part: a compiled branch copies what it hands through
+    again = s.and_(failed, s.not_(fresh))
+    d, begin, memory = xp.cond(again, restart, lambda *kept: kept, state.d, state.search, state.memory)
+    return state._replace(d=d, search=begin, memory=memory, fresh=s.or_(fresh, again), stalled=s.and_(failed, fresh))

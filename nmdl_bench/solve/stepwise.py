@@ -130,7 +130,7 @@ class Stepwise:
             objective = bare.with_arrays(arrays)
             return xp.while_loop(
                 lambda state: s.and_(state.k < k_stop, s.not_(state.stalled)),
-                lambda state: step(objective, state),
+                lambda state: _unvalued(state, step(objective, state)),
                 state,
             )
 
@@ -165,9 +165,16 @@ class Stepwise:
 
         def chunk(arrays: Any, state: State, order: Array) -> State:
             objective = bare.with_arrays(arrays)
-            return xp.scan(lambda state, batch: (step(objective, state, batch), None), state, order)[0]
+            return xp.scan(lambda state, batch: (_unvalued(state, step(objective, state, batch)), None), state, order)[
+                0
+            ]
 
         return chunk
+
+
+def _unvalued(before: State, state: State) -> State:
+    """The state without the batch's value, which nobody reads: what is compiled then does not compute it."""
+    return state._replace(f=before.f)
 
 
 class _Rows:

@@ -11,7 +11,7 @@ from functions import Function
 from test_composite import XP, bounded
 
 from nmdl_bench.catalogue import SOLVERS
-from nmdl_bench.optimizers.gradient_descent import ExactStep, FixedStep
+from nmdl_bench.optimizers.gradient_descent import ExactStep
 from nmdl_bench.optimizers.projected import Arc, arc_init, arc_step, first_move
 from nmdl_bench.optimizers.projected_gradient import SpectralGradient
 from nmdl_bench.optimizers.projected_lbfgs import FreeInverse
@@ -34,7 +34,7 @@ def test_a_restart_on_the_arc_keeps_the_numbers_of_the_state() -> None:
     assert restarts > 0
 
 
-@pytest.mark.parametrize("kind", [FixedStep, ExactStep, Gradient, SpectralGradient])
+@pytest.mark.parametrize("kind", [ExactStep, Gradient, SpectralGradient])
 def test_directions_without_options_are_equal(kind: Any) -> None:
     """Compiled functions are kept by their direction: one for all of its instances."""
     assert kind() == kind()

@@ -29,12 +29,11 @@ class Decisions(NamedTuple):
 # the search failed
 DECISIONS = {
     "steepest-descent": Decisions(3),
-    "gradient-descent": Decisions(2),
     "barzilai-borwein": Decisions(3),
     "nonlinear-cg": Decisions(3),
     "lbfgs": Decisions(4),
     "bfgs": Decisions(3),
-    "gauss-newton": Decisions(3),
+    "gauss-newton": Decisions(4, product=1),  # and has J full rank, also for the first direction
     "projected-gradient": Decisions(3),
     "projected-lbfgs": Decisions(4),
     # the trial or a point of its own, twice: before and after the forward; is the value low, is the slope
@@ -60,12 +59,11 @@ DECISIONS = {
 NEVER_REJECTED = (*BATCHES, "gradient-descent")
 BRANCHES = {
     "steepest-descent": 6,
-    "gradient-descent": 6,
     "barzilai-borwein": 6,
     "nonlinear-cg": 10,
     "lbfgs": 22,
     "bfgs": 10,
-    "gauss-newton": 6,
+    "gauss-newton": 8,
     "projected-gradient": 6,
     "projected-lbfgs": 8,
     "proximal-gradient": 10,
