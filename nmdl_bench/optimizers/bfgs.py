@@ -54,7 +54,7 @@ class DenseInverse(Direction):
 
     def update(self, objective: Objective, memory: Inverse, step: Step) -> Turn:
         xp, sc, N, g = objective.xp, objective.xp.s, memory.N, step.g_new
-        sBs = -step.t * step.t * xp.dot(step.d, step.g)
+        sBs = -step.t * step.t * step.slope
         s, y = xp.aypx(-1.0, step.x_new, step.x), xp.aypx(-1.0, g, step.g)
         ys, yy = xp.dot(y, s), xp.dot(y, y)
         curved = ys > xp.eps * sc.sqrt(xp.dot(s, s)) * sc.sqrt(yy)

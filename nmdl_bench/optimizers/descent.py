@@ -34,7 +34,10 @@ class DescentState(NamedTuple):
 
 
 class Step(NamedTuple):
-    """An accepted step from ``x`` to ``x_new``, ``t`` times its direction ``d``; the tape is that of ``x_new``."""
+    """An accepted step from ``x`` to ``x_new``, ``t`` times its direction ``d``; the tape is that of ``x_new``.
+
+    ``slope`` and ``slope_new`` are ``g.d`` and ``g_new.d``, where the step is along a line.
+    """
 
     x: Array
     x_new: Array
@@ -45,6 +48,8 @@ class Step(NamedTuple):
     tape: Tape
     counts: Counts
     d: Array = None
+    slope: Scalar = None
+    slope_new: Scalar = None
 
 
 class Turn(NamedTuple):
@@ -151,9 +156,9 @@ def line_search_step(
     f_t, tape = objective.forward(x_t)
     state = state._replace(counts=state.counts._replace(forward=state.counts.forward + 1))
 
-    def accept(state: DescentState, x_t: Array, f_t: Scalar, g_t: Array) -> DescentState:
+    def accept(state: DescentState, x_t: Array, f_t: Scalar, g_t: Array, df_t: Scalar) -> DescentState:
         old = state.search
-        step = Step(state.x, x_t, state.g, g_t, f_t, old.t, tape, state.counts, state.d)
+        step = Step(state.x, x_t, state.g, g_t, f_t, old.t, tape, state.counts, state.d, old.df0, df_t)
         memory, d, t, counts = direction.update(objective, state.memory, step)
         df = xp.dot(g_t, d)
         # no search along an ascent or with a slope that overflows, nor with a memory whose directions lead to searches
@@ -167,9 +172,10 @@ def line_search_step(
     def low(state: DescentState, x_t: Array, f_t: Scalar) -> DescentState:
         g_t = objective.grad(tape)
         counts = state.counts._replace(gradient=state.counts.gradient + 1)
-        tried = search.low(xp, state.search, f_t, xp.dot(g_t, state.d))
+        df_t = xp.dot(g_t, state.d)
+        tried = search.low(xp, state.search, f_t, df_t)
         state = state._replace(search=tried, counts=counts)
-        return xp.cond(tried.accepted, accept, lambda state, *_: state, state, x_t, f_t, g_t)
+        return xp.cond(tried.accepted, accept, lambda state, *_: state, state, x_t, f_t, g_t, df_t)
 
     def high(state: DescentState, x_t: Array, f_t: Scalar) -> DescentState:
         return state._replace(search=search.high(xp, state.search, f_t))

@@ -84,8 +84,8 @@ class Conjugate(Direction):
 
     def update(self, objective: Objective, memory: Any, step: Step) -> Turn:
         xp, s, G, g, d = objective.xp, objective.xp.s, step.g_new, step.g, step.d
-        gg, dg = xp.dot(g, g), xp.dot(d, g)
-        GG, dG, dd = xp.dot(G, G), xp.dot(d, G), xp.dot(d, d)
+        gg, GG, dd = xp.dot(g, g), xp.dot(G, G), xp.dot(d, d)
+        dg, dG = step.slope, step.slope_new
         y = xp.aypx(-1.0, G, g)  # their difference first: in products it would cancel
         yG, yy = xp.dot(y, G), xp.dot(y, y)
         beta = BETAS[self.beta](s, Products(gg, GG, yG, yy, dg, dG, dd))

@@ -25,7 +25,9 @@ def textbook(H: np.ndarray, s: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def turned(xp: Any, inverse: DenseInverse, memory: Any, *numbers: Any) -> tuple[Any, Any]:
     x, x_new, g, g_new, t, d = numbers
-    turn = inverse.update(SimpleNamespace(xp=xp), memory, Step(x, x_new, g, g_new, None, t, None, None, d))  # type: ignore[arg-type]
+    turn = inverse.update(
+        SimpleNamespace(xp=xp), memory, Step(x, x_new, g, g_new, None, t, None, None, d, xp.dot(g, d))
+    )  # type: ignore[arg-type]
     return turn.memory, turn.d
 
 

@@ -16,7 +16,7 @@ from nmdl_bench.optimizers.nonlinear_cg import BETAS, Conjugate
 
 
 def turn(beta: str, g: np.ndarray, g_new: np.ndarray, d: np.ndarray, t: float = 1.0) -> Turn:
-    step = Step(None, None, g.copy(), g_new, 0.0, t, None, None, d.copy())  # type: ignore[arg-type]
+    step = Step(None, None, g.copy(), g_new, 0.0, t, None, None, d.copy(), g @ d, g_new @ d)  # type: ignore[arg-type]
     return Conjugate(beta).update(SimpleNamespace(xp=XP), (), step)  # type: ignore[arg-type]
 
 
