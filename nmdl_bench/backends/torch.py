@@ -95,7 +95,8 @@ class TorchBackend(EagerControl, TorchDerivatives, Backend):
         return self._scalar(torch.sum(x))
 
     def norm_inf(self, x: Array) -> Scalar:
-        return self._scalar(torch.linalg.vector_norm(x, float("inf")))
+        # on the CPU the norm takes ten times as long
+        return self._scalar(x.abs().amax() if self.on_host else torch.linalg.vector_norm(x, float("inf")))
 
     def axpy(self, a: Scalar, x: Array, y: Array) -> Array:
         # alpha= reads a 0-d tensor on the host: a hidden synchronisation

@@ -92,7 +92,8 @@ class Adam:
         m = xp.axpby(1 - b1, g, b1, state.m)
         v = xp.axpby(1 - b2, g * g, b2, state.v)
         unbias1, unbias2 = 1 - s.pow(b1, s.real(k)), 1 - s.pow(b2, s.real(k))
-        root = xp.scale(s.sqrt(s.div(s.const(1.0), unbias2)), xp.sqrt(v)) + state.epsilon
+        root = xp.scale(s.sqrt(s.div(s.const(1.0), unbias2)), xp.sqrt(v))
+        root += state.epsilon
         x = xp.axpy(-s.div(t, unbias1), m / root, state.x)
         counts = state.counts._replace(forward=state.counts.forward + 1, gradient=state.counts.gradient + 1)
         return state._replace(x=x, m=m, v=v, f=f, k=k, counts=counts)
