@@ -335,9 +335,9 @@ NOTE = """\
 Evaluations (forwards; for Newton methods passes, forwards and Hessian products together) to f* + tau (f0 - f*), ours
 over the peer's: geometric means over the problems that both solved, with bootstrap intervals over problems; f* is the
 known minimum or the least value that either reached, and tau 1e-6 or, for networks, 1e-2. Microseconds an iteration
-(for Newton methods, a pass): medians of {rounds} samples taken in turn, one process each, {threads} thread(s), float64;
-ratios are medians of pairs with bootstrap intervals. Limits: {limit} for evaluations, 1.05 for the
-upper end of a ratio of times."""
+(for Newton methods, a pass) after the start, compiled steps without the host in between: medians of {rounds} samples
+taken in turn, one process each, {threads} thread(s), float64; ratios are medians of pairs with bootstrap intervals.
+Limits: {limit} for evaluations, 1.05 for the upper end of a ratio of times."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
+import jax
 import numpy as np
 import pytest
 
 from nmdl_bench.backends import get_backend
 from nmdl_bench.catalogue import PROBLEMS, SOLVERS
-from nmdl_bench.contracts import HISTORY_COLUMNS, ConfigurationError, Counts, Result, Stop
+from nmdl_bench.contracts import CAPACITY, HISTORY_COLUMNS, ConfigurationError, Counts, Result, Stop
 from nmdl_bench.data.batches import batches
+from nmdl_bench.solve import Stepwise, solve
 from nmdl_bench.solve import recorder as recorder_module
-from nmdl_bench.solve import solve
 from nmdl_bench.solve.recorder import tolerance
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -142,6 +143,45 @@ def test_the_best_of_time_is_marked_interpolated_between_chunks() -> None:
     marked = history[:, COLUMN["measured"]]
     assert marked[0] == 1
     assert list(np.flatnonzero(marked)[:4]) == [0, 5, 10, 15]
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch", "jax"])
+def test_looks_are_as_many_as_asked_for(backend: str) -> None:
+    few, many = (
+        solve(
+            QuadraticProblem(), SOLVERS.make("lbfgs"), get_backend(backend), Stop(40, gtol=1e-14, looks=looks)
+        ).history
+        for looks in (1, 40)
+    )
+    assert list(np.flatnonzero(few[:, COLUMN["measured"]])) == [0, len(few) - 1]
+    assert np.all(many[:, COLUMN["measured"]] == 1)
+    np.testing.assert_array_equal(few[:, : COLUMN["time"]], many[:, : COLUMN["time"]])
+    assert Stop(1000, looks=1).chunk == CAPACITY - 1
+
+
+def test_compiled_steps_of_batch_methods_leave_out_what_nobody_reads() -> None:
+    """The value is the only tanh here."""
+    xp = get_backend("jax")
+
+    class Odd:
+        x0, arrays, n_samples, static = xp.asarray(np.ones(3)), (), 1, "odd"
+
+        def with_arrays(self, arrays: Any) -> Any:
+            return self
+
+        def forward(self, x: Any, batch: Any = None) -> Any:
+            return xp.total(xp.tanh(x)), x
+
+        def grad(self, tape: Any) -> Any:
+            return xp.cos(tape)
+
+    objective, optimizer = Odd(), SOLVERS.make("sgd")
+    objective.xp = xp  # type: ignore[attr-defined]
+    chunk = jax.jit(Stepwise(optimizer)._build_full_batch(objective))  # type: ignore[arg-type]
+    text = chunk.lower((), optimizer.init(objective, objective.x0), 5).compile().as_text()
+    assert "tanh" in jax.jit(lambda x: objective.forward(x)[0]).lower(objective.x0).compile().as_text()
+    assert "tanh" not in text
+    assert "cosine" in text
 
 
 def test_batches_are_epochs_of_permutations() -> None:
@@ -292,7 +332,15 @@ def test_a_start_whose_gradient_overflows_sets_no_tolerance():
 
 
 @pytest.mark.parametrize(
-    "limits", [{"max_evaluations": 0}, {"max_evaluations": -1}, {"max_time": -1.0}, {"gtol": -1.0}, {"gtol": math.nan}]
+    "limits",
+    [
+        {"max_evaluations": 0},
+        {"max_evaluations": -1},
+        {"max_time": -1.0},
+        {"gtol": -1.0},
+        {"gtol": math.nan},
+        {"looks": 0},
+    ],
 )
 def test_limits_that_cannot_be(limits: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(limits))):
