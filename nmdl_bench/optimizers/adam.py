@@ -30,7 +30,7 @@ class AdamState(NamedTuple):
 @SOLVERS.register("adam", "Adam, adaptive moment estimation", kind="ours")
 @dataclass(frozen=True)
 class Adam:
-    """Adaptive moment estimation (Kingma and Ba 2015, algorithm 1).
+    """Adaptive moment estimation (Kingma and Ba 2015, algorithm 1, in the order of section 2).
 
     With ``k`` counted from 1::
 
@@ -91,9 +91,7 @@ class Adam:
         k = state.k + 1
         m = xp.axpby(1 - b1, g, b1, state.m)
         v = xp.axpby(1 - b2, g * g, b2, state.v)
-        unbias1, unbias2 = 1 - s.pow(b1, s.real(k)), 1 - s.pow(b2, s.real(k))
-        root = xp.scale(s.sqrt(s.div(s.const(1.0), unbias2)), xp.sqrt(v))
-        root += state.epsilon
-        x = xp.axpy(-s.div(t, unbias1), m / root, state.x)
+        unbias1, unbias2 = 1 - s.pow(b1, s.real(k)), s.sqrt(1 - s.pow(b2, s.real(k)))
+        x = xp.axpy(-t * s.div(unbias2, unbias1), m / (xp.sqrt(v) + unbias2 * state.epsilon), state.x)
         counts = state.counts._replace(forward=state.counts.forward + 1, gradient=state.counts.gradient + 1)
         return state._replace(x=x, m=m, v=v, f=f, k=k, counts=counts)
