@@ -373,7 +373,7 @@ class Optimizers:
         for label in dict.fromkeys(pair.label for pair in PAIRS)
         if (backend, label) not in {(pair.backend, pair.label) for pair in PAIRS}
     ]
-    version = "1"
+    version = "2"
 
     def setup_cache(self) -> Any:
         from benchmarks.common import ABSENT

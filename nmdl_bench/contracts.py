@@ -254,7 +254,9 @@ class Optimizer(Protocol):
     ``g_norm`` the gradient's maximum norm (NaN where the method does not form it); ``k`` the number of iterations,
     that is of accepted steps; ``counts`` a :class:`Counts`; ``stalled`` true where the method cannot go on. Where the
     objective is composite, ``f`` is the total value and ``g_norm`` :func:`nmdl_bench.backends.stationarity.measure`. A
-    state has ``passes`` where products touch a part of the samples only.
+    state has ``passes`` where products touch a part of the samples only. A method that takes batches and whose ``step``
+    never reads ``f`` may say so by a class attribute ``forgets_value``: loops then keep the first one, and those that
+    are compiled spare its computation.
     """
 
     batch_size: int | None
@@ -279,7 +281,8 @@ class Stop:
     over the training part and holds for mini-batch methods; ``max_evaluations`` bounds forwards; ``max_time`` is in
     seconds on the clock (None: no limit). Mini-batch methods look at both at the ends of epochs. ``gtol`` is the
     tolerance in ``|g(x)|_inf <= gtol * max(1, |g(x0)|_inf)``. ``looks`` is how often clock and metrics are looked at on
-    the way to ``max_iterations``: compiled steps run without the host in between.
+    the way to ``max_iterations``, or once every 63 iterations if that is more often: compiled steps run without the
+    host in between.
     """
 
     max_iterations: int = 100
@@ -290,8 +293,8 @@ class Stop:
     looks: int = 20
 
     def __post_init__(self) -> None:
-        if not self.looks >= 1:
-            raise ConfigurationError(f"looks must be at least 1, not {self.looks!r}")
+        if isinstance(self.looks, bool) or not isinstance(self.looks, int) or self.looks < 1:
+            raise ConfigurationError(f"looks must be a whole number of at least 1, not {self.looks!r}")
         if self.max_evaluations is not None and not self.max_evaluations >= 1:
             raise ConfigurationError(f"max_evaluations must be at least 1, or None, not {self.max_evaluations!r}")
         for name, value in (("max_time", self.max_time), ("gtol", self.gtol)):

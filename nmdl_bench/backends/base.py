@@ -112,7 +112,7 @@ class Backend(Kernels, Convolutions, Dense, FiniteDifferences):
         raise NotImplementedError
 
     def head(self, R: Array, j: Any) -> Array:
-        """What counts of ``R`` whose rows from ``j`` on are zero, for products with it; may share its memory.
+        """What counts of ``R`` whose rows from ``j`` on are zero, or meet zeros in products; may share its memory.
 
         Where shapes may depend on values it is the first ``j`` rows, which spares the others' products, else ``R``.
         """

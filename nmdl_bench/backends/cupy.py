@@ -76,6 +76,9 @@ class CupyBackend(EagerControl, ColumnConvolutions, Backend):
     def take(self, x: Array, indices: Array, axis: int = 0) -> Array:
         return self.cp.take(x, indices, axis)
 
+    def triangle(self, A: Array) -> Array:
+        return self.cp.linalg.qr(A, mode="r")
+
     def norm_inf(self, x: Array) -> Scalar:
         return self.cp.max(self.cp.abs(x))
 

@@ -33,7 +33,7 @@ class Dense(Namespace):
 
     def triangle(self, A: Array) -> Array:
         """The R (k, n) of :meth:`qr` alone, which costs half of both or less."""
-        return self.linalg.qr(A, mode="r")
+        return self.qr(A)[1]
 
     def svd(self, A: Array) -> tuple[Array, Array, Array]:
         """``A = U diag(s) V^T``, reduced, as ``(U, s, V^T)``: s (k,) decreases; NaN where A is not finite."""

@@ -142,6 +142,9 @@ class JaxBackend(JaxConvolutions, JaxDerivatives, Backend):
     def set_column(self, S: Array, i: Any, v: Array) -> Array:
         return S.at[:, i].set(v)
 
+    def triangle(self, A: Array) -> Array:
+        return jnp.linalg.qr(A, mode="r")
+
     def solve_triangular(self, R: Array, B: Array, lower: bool = False) -> Array:
         return jax.scipy.linalg.solve_triangular(R, B, lower=lower)
 
@@ -219,7 +222,7 @@ def _distinct(tree: Any) -> Any:
 
     def own(leaf: Any) -> Any:
         if id(leaf) in seen and isinstance(leaf, jax.Array):
-            # a copy on the host is the faster one of a number
+            # of a number, a copy on the host is the faster one
             return jnp.array(leaf, copy=True) if leaf.ndim or leaf.weak_type else np.array(leaf)
         seen.add(id(leaf))
         return leaf

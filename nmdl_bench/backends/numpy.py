@@ -112,6 +112,9 @@ class NumpyBackend(HostRecorder, EagerControl, ColumnConvolutions, Backend):
             pieces.extend(part if isinstance(part, list) else [part])
         return np.concatenate(pieces, axis=None)
 
+    def triangle(self, A: Array) -> Array:
+        return np.linalg.qr(A, mode="r")
+
     def solve_triangular(self, R: Array, B: Array, lower: bool = False) -> Array:
         X, info = _trtrs(R.dtype)(R, B, lower=lower)
         return X if info == 0 else np.full(B.shape, np.nan, self.dtype)

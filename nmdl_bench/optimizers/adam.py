@@ -61,6 +61,7 @@ class Adam:
     final: float = 0.01
 
     takes_batches: ClassVar[bool] = True
+    forgets_value: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name in ("beta1", "beta2"):

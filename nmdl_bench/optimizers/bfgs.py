@@ -63,7 +63,7 @@ class DenseInverse(Direction):
             scaled = scaled * sc.maximum(sc.div(sBs, ys), sc.const(1.0))
         theta = sc.where(curved, sc.where(memory.empty, sc.div(ys, yy), scaled), memory.theta)
         rho = sc.where(curved, sc.div(sc.const(1.0), ys), sc.const(0.0))
-        products = xp.stack([y, g]) @ N  # N is symmetric
+        products = xp.stack([y, g]) @ N  # N is symmetric, but for round-off
         Hy, Hg = y + products[0, ...], g + products[1, ...]  # over theta, as u is
         u = xp.axpby(0.5 * (sc.div(rho, theta) + rho * rho * xp.dot(y, Hy)), s, -rho, Hy)
         d = xp.axpby(-theta * xp.dot(u, g), s, -theta, xp.axpy(xp.dot(s, g), u, Hg))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from nmdl_bench.contracts import Array, Objective, Scalar, Tape
+from nmdl_bench.contracts import Array, Objective, Tape
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -35,10 +35,14 @@ def on_diagonal(xp: Backend, n: int) -> Array:
     return xp.abs(xp.reshape(row, (n, 1)) - row) < 0.5
 
 
-def is_regular(xp: Backend, R: Array, D: Array, tolerance: float) -> Any:
-    """Whether every diagonal entry of a triangle (n, n), columns over ``D``, exceeds ``tolerance`` of the largest."""
-    n = D.shape[0]
-    diagonal = xp.abs(xp.sum(xp.where(on_diagonal(xp, n), R, xp.zeros((n, n))), axis=1)) * (1 / D)
-    top: Scalar = xp.norm_inf(diagonal)
+def diagonal(xp: Backend, R: Array) -> Array:
+    """The moduli of the diagonal (n,) of a matrix (n, n)."""
+    n = R.shape[0]
+    return xp.abs(xp.sum(xp.where(on_diagonal(xp, n), R, xp.zeros((n, n))), axis=1))
+
+
+def is_regular(xp: Backend, diagonal: Array, tolerance: float) -> Any:
+    """Whether every diagonal entry of a triangle exceeds ``tolerance`` of the largest: necessary for full rank."""
+    top = xp.norm_inf(diagonal)
     smallest = top - xp.norm_inf(top - diagonal)
     return smallest > tolerance * top

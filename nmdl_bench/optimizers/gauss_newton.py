@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nmdl_bench.contracts import SOLVERS, Array, Objective, Structure
-from nmdl_bench.optimizers.dense_residuals import is_regular, residual_and_jacobian, triangularise
+from nmdl_bench.optimizers.dense_residuals import diagonal, is_regular, residual_and_jacobian, triangularise
 from nmdl_bench.optimizers.descent import Direction, LineSearch, LineSearchMethod, Step, Turn
 from nmdl_bench.optimizers.newton_cg import newton_search
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class LeastSquaresStep(Direction):
     """``p = -J^+ r``, of all ``p`` with the least ``|J p + r|`` the shortest, from the triangle of ``[J r]``.
 
-    Where J may lack rank, as the triangle's diagonal tells, the triangle's singular values follow; those below
-    ``max(m, n)`` rounding errors of the largest are taken for zero (Golub and Van Loan 2013, section 5.4.1). The first
+    The solution with the triangle R is taken where R is well conditioned as far as is seen: by its diagonal, and by
+    ``|R| |p| / |b|``, a lower bound of its condition. Else R's singular values follow; those below ``max(m, n)``
+    rounding errors of the largest are taken for zero (Golub and Van Loan 2013, sections 3.5.4 and 5.4.1). The first
     trial is the whole step.
     """
 
@@ -35,10 +36,7 @@ class LeastSquaresStep(Direction):
         m, n = J.shape
         R, b = triangularise(xp, J, r)
 
-        def whole(R: Array, b: Array) -> Array:
-            return xp.solve_triangular(R, -b)
-
-        def shortest(R: Array, b: Array) -> Array:
+        def shortest(R: Array, b: Array, *_: Array) -> Array:
             U, sigma, Vt = xp.svd(R)
             kept = sigma - max(m, n) * xp.eps * xp.norm_inf(sigma) > 0
             one, zero = xp.zeros(sigma.shape) + 1, xp.zeros(sigma.shape)
@@ -47,7 +45,10 @@ class LeastSquaresStep(Direction):
         if m < n:
             d = shortest(R, b)
         else:
-            d = xp.cond(is_regular(xp, R, xp.zeros((n,)) + 1, xp.eps**0.5), whole, shortest, R, b)
+            d, least = xp.solve_triangular(R, -b), xp.eps**0.5
+            bounded = least * (xp.norm_inf(R) * xp.norm_inf(d)) <= xp.norm_inf(b)
+            sound = xp.s.and_(is_regular(xp, diagonal(xp, R), least), bounded)
+            d = xp.cond(sound, lambda *given: given[-1], shortest, R, b, d)
         counts = step.counts._replace(jvp=step.counts.jvp + n)
         return Turn((), d, xp.s.const(1.0), counts)
 

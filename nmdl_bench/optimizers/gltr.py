@@ -77,7 +77,8 @@ class NewtonGLTR(TrustRegionNewton):
     radius, max_radius, accept, eta_max, gamma, exponent, max_cg, matrix
         As for :class:`~nmdl_bench.optimizers.steihaug.NewtonTR`.
     reorthogonalise : bool, optional
-        Whether the basis is made orthogonal once more, which the paper does without; by default as there.
+        Whether a new vector of the basis is made orthogonal to all before, and not to two of them as in the paper; by
+        default as there.
     """
 
     @cached_property

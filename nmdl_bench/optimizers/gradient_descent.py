@@ -46,7 +46,7 @@ class ExactStep(Direction):
         return Turn((), -g, t, counts)
 
 
-EXACT = Armijo(), ExactStep()
+_EXACT = Armijo(), ExactStep()
 
 
 @SOLVERS.register("gradient-descent", "gradient descent with fixed steps, or exact ones for quadratics", kind="ours")
@@ -77,7 +77,7 @@ class GradientDescent:
 
     def init(self, objective: Objective, x: Array, batch: Array | None = None) -> GradientState | DescentState:
         if self.rule == "exact":
-            return line_search_init(objective, x, *EXACT)
+            return line_search_init(objective, x, *_EXACT)
         xp, s = objective.xp, objective.xp.s
         x = xp.copy(x)
         f, tape = objective.forward(x)
@@ -87,7 +87,7 @@ class GradientDescent:
 
     def step(self, objective: Objective, state: Any, batch: Array | None = None) -> GradientState | DescentState:
         if self.rule == "exact":
-            return line_search_step(objective, state, *EXACT)
+            return line_search_step(objective, state, *_EXACT)
         xp = objective.xp
         x = xp.axpy(-state.t, state.g, state.x)
         f, tape = objective.forward(x)

@@ -1,8 +1,8 @@
 """The quadratic ``g.p + p.B p / 2`` on a Krylov space: Lanczos' basis, and minimisers within a radius or with a shift.
 
-On the basis ``Q`` (rows, orthonormal, the first one along g) B is the tridiagonal ``T``. Minimisers of the quadratic
-within ``|p| <= Delta`` and of ``q(p) + lam |p|^2 / 2`` alike are ``p = Q^T h`` with ``(T + lam I) h = -|g| e_1``. All
-is in units of the gradient's maximum norm.
+On the basis ``Q`` (rows, orthonormal but for round-off, the first one along g) B is the tridiagonal ``T``. Minimisers
+of the quadratic within ``|p| <= Delta`` and of ``q(p) + lam |p|^2 / 2`` alike are ``p = Q^T h`` with
+``(T + lam I) h = -|g| e_1``. All is in units of the gradient's maximum norm.
 """
 
 from __future__ import annotations
@@ -235,6 +235,7 @@ def step_of(xp: Backend, krylov: Krylov, h: Array) -> tuple[Array, Scalar, Scala
     """The step ``p = Q^T h``, the decrease of the quadratic along it, and its length."""
     unit = krylov.unit
     predicted = -xp.dot(h, krylov.norm * xp.one_hot(0, h.shape[0]) + 0.5 * (krylov.T @ h))
+    # h is zero behind the rows in use
     p = xp.head(h, krylov.used) @ xp.head(krylov.Q, krylov.used)
     length = unit * xp.s.sqrt(xp.dot(p, p))
     return xp.scale(unit, p), unit * (unit * predicted), length

@@ -7,7 +7,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Counts, Objective, Scalar, Structure, Tape, unknown
-from nmdl_bench.optimizers.dense_residuals import is_regular, on_diagonal, residual_and_jacobian, triangularise
+from nmdl_bench.optimizers.dense_residuals import (
+    diagonal,
+    is_regular,
+    on_diagonal,
+    residual_and_jacobian,
+    triangularise,
+)
 from nmdl_bench.optimizers.trust_region import (
     Outcome,
     Plan,
@@ -80,7 +86,7 @@ def damped_step(xp: Backend, R: Array, b: Array, D: Array, lam: Scalar, radius: 
     s, n = xp.s, b.shape[0]
     zero = s.const(0.0)
     tolerance = 0.1 * radius
-    regular = is_regular(xp, R, D, n * xp.eps)
+    regular = is_regular(xp, diagonal(xp, R) * (1 / D), n * xp.eps)
     scaling = xp.where(on_diagonal(xp, n), D + xp.zeros((n, n)), xp.zeros((n, n)))
 
     def length(p: Array) -> Scalar:

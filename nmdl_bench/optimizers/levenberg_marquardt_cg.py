@@ -106,7 +106,7 @@ class LevenbergMarquardtCG:
     eta_max, gamma, exponent, max_cg
         As for :class:`~nmdl_bench.optimizers.newton_cg.NewtonCG`.
     reorthogonalise : bool, optional
-        Whether the basis is made orthogonal once more; by default as there.
+        Whether a new vector of the basis is made orthogonal to all before, and not to two of them; by default as there.
     """
 
     damping: float = 1e-3

@@ -89,9 +89,9 @@ def truncated_cg(
         return _Inner(z, r, xp.aypx(beta, r, d), rho_new, rho_new + beta * beta * dd, top, j + 1, curved, R)
 
     n = g.shape[0]
-    orthogonal_ones = keeps(reorthogonalise, max_cg, n)
-    max_cg = min(max_cg, n) if orthogonal_ones else max_cg
-    R = xp.zeros((max_cg, n)) if orthogonal_ones else None
+    kept = keeps(reorthogonalise, max_cg, n)
+    max_cg = min(max_cg, n) if kept else max_cg
+    R = xp.zeros((max_cg, n)) if kept else None
     zero, yes = s.const(0.0), s.int(0) == 0
     start = _Inner(xp.zeros((n,)), r, xp.copy(r), rho_0, rho_0, zero, s.int(0), yes, R)
     last = xp.while_loop(going, step, start)
@@ -202,7 +202,7 @@ class NewtonCG(_TruncatedNewtonMethod):
         Whether residuals of the inner iterations are kept and made orthogonal, which takes ``max_cg`` vectors. By
         default where these are :data:`~nmdl_bench.optimizers.curvature.ORTHOGONAL` numbers at most.
     search : str
-        Name in :data:`SEARCHES`.
+        Name in :data:`SEARCHES`; ``"none"`` takes steps of one, and does not look at the numbers below.
     c1, c2 : float
         Constants of Armijo's and (where the search looks at it) the curvature condition, 0 < c1 < c2 < 1.
     max_trials : int

@@ -34,6 +34,7 @@ class _Momentum:
     final: float = 0.01
 
     takes_batches: ClassVar[bool] = True
+    forgets_value: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.momentum < 1:

@@ -137,6 +137,7 @@ def walk(xp: Backend, path: Path, radius: Scalar) -> tuple[Array, Scalar, Scalar
     cut = xp.where(room > 0, room / xp.where(root > 0, root, one), zero)
     w = xp.where(rho > 0, xp.where(curvature > 0, xp.where(left > 0, alpha, cut), cut), zero)
     predicted = xp.total(w * (rho - 0.5 * (w * curvature)))
+    # w is zero behind the rows in use
     p = xp.head(w, used) @ xp.head(D, used)
     length = unit * s.sqrt(xp.dot(p, p))
     return xp.scale(unit, p), unit * (unit * predicted), length

@@ -61,7 +61,7 @@ class Stepwise:
         """Methods that use all samples: value and gradient norm are in the state, the loop itself sees convergence."""
         xp = objective.xp
         chunk = compiled(("whole", structure(self.optimizer)), objective, self._build_whole, donate=(1,))
-        forward_stop = NO_LIMIT if stop.max_evaluations is None else stop.max_evaluations
+        forward_stop = min(stop.max_evaluations or NO_LIMIT, NO_LIMIT)
         record.begin()
         state = self.optimizer.init(cast(Objective, Evaluation(objective)), x)
         passes = float(_passes(state))
@@ -124,13 +124,13 @@ class Stepwise:
         return _result(state, *record.why())
 
     def _build_full_batch(self, bare: Objective) -> Callable[..., Any]:
-        xp, s, step = bare.xp, bare.xp.s, self.optimizer.step
+        xp, s = bare.xp, bare.xp.s
 
         def chunk(arrays: Any, state: State, k_stop: Any) -> State:
             objective = bare.with_arrays(arrays)
             return xp.while_loop(
                 lambda state: s.and_(state.k < k_stop, s.not_(state.stalled)),
-                lambda state: _unvalued(state, step(objective, state)),
+                lambda state: self._batch_step(objective, state, None),
                 state,
             )
 
@@ -161,20 +161,19 @@ class Stepwise:
         return _result(state, *cast(tuple[Status, str], why), passes=passes)
 
     def _build_epoch(self, bare: Objective) -> Callable[..., Any]:
-        xp, step = bare.xp, self.optimizer.step
+        xp = bare.xp
 
         def chunk(arrays: Any, state: State, order: Array) -> State:
             objective = bare.with_arrays(arrays)
-            return xp.scan(lambda state, batch: (_unvalued(state, step(objective, state, batch)), None), state, order)[
-                0
-            ]
+            state, _ = xp.scan(lambda state, batch: (self._batch_step(objective, state, batch), None), state, order)
+            return state
 
         return chunk
 
-
-def _unvalued(before: State, state: State) -> State:
-    """The state without the batch's value, which nobody reads: what is compiled then does not compute it."""
-    return state._replace(f=before.f)
+    def _batch_step(self, objective: Objective, state: State, batch: Array | None) -> State:
+        """A step, without the batch's value where nobody reads it: what is compiled then does not compute it."""
+        new = self.optimizer.step(objective, state, batch)
+        return new._replace(f=state.f) if getattr(self.optimizer, "forgets_value", False) else new
 
 
 class _Rows:

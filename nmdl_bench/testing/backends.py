@@ -201,6 +201,8 @@ def _donating(case: Case) -> None:
                     case.equal(f"argument {i} of {verb}, which is not donated,", given[i], a, exact=True)
     got = xp.addmm(xp.asarray(A), xp.asarray(B), xp.asarray(C), 0.25)
     case.equal("addmm with a factor", got, A + 0.25 * B @ C)
+    B, C = case.draw(A.shape[0], 7), case.draw(7, A.shape[1])
+    case.equal("addmm of many terms", xp.addmm(xp.asarray(A), xp.asarray(B), xp.asarray(C)), A + B @ C)
 
 
 def _freshness(case: Case) -> None:

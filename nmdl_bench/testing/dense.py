@@ -64,6 +64,7 @@ def _bad_matrices(case: Case) -> None:
         "eigh of NaN": xp.eigh(bad)[0],
         "cholesky of NaN": xp.cholesky(bad),
         "qr of NaN": xp.qr(bad)[1],
+        "triangle of NaN": xp.triangle(bad),
         "cholesky of an indefinite matrix": xp.cholesky(xp.asarray(np.array([[1.0, 2.0], [2.0, 1.0]]))),
         "solve with a singular matrix": xp.solve(xp.asarray(np.zeros((2, 2))), xp.asarray(np.ones(2))),
         "solve_triangular with a singular matrix": xp.solve_triangular(

@@ -81,9 +81,6 @@ class StrictBackend(HostRecorder, EagerControl, Backend):
 
         return self.asarray(erf(self.to_numpy(x)))
 
-    def triangle(self, A: Array) -> Array:
-        return self.qr(A)[1]
-
     def dot(self, x: Array, y: Array) -> Scalar:
         return self.namespace.vecdot(x, y)
 

@@ -193,6 +193,24 @@ def test_gauss_newton_takes_the_shortest_step() -> None:
             J = Rosenbrock.jacobian(xp, x, data)
             return xp.stack([J[:, 0], 0.5 * J[:, 1], 0.5 * J[:, 1]]).T
 
+    class Hidden(Rosenbrock):
+        """A Jacobian of nearly half the rank that its triangle's diagonal of ones hides."""
+
+        start = tuple(np.ones(60))
+        U = np.eye(60) - np.triu(np.ones((60, 60)), 1)
+
+        @staticmethod
+        def residual(xp: Any, x: Any, data: Any) -> Any:
+            return xp.asarray(Hidden.U) @ x - 1
+
+        @staticmethod
+        def jacobian(xp: Any, x: Any, data: Any) -> Any:
+            return xp.asarray(Hidden.U)
+
+    for xp in numerical_backends():
+        x = trajectory(GaussNewton(), ResidualProblem(Hidden), xp, steps=1).x[1]
+        np.testing.assert_allclose(x, 1 - np.linalg.pinv(Hidden.U) @ (Hidden.U @ np.ones(60) - 1), atol=1e-9)
+
     found = trajectory(GaussNewton(), ResidualProblem(Repeated), XP, steps=30)
     assert found.f[-1] < 1e-20
     np.testing.assert_allclose(found.x[:, 1], found.x[:, 2], rtol=1e-9)

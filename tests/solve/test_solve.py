@@ -340,8 +340,34 @@ def test_a_start_whose_gradient_overflows_sets_no_tolerance():
         {"gtol": -1.0},
         {"gtol": math.nan},
         {"looks": 0},
+        {"looks": 1.5},
     ],
 )
 def test_limits_that_cannot_be(limits: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(limits))):
         Stop(**limits)
+
+
+def test_limits_beyond_an_integer_of_a_compiled_loop() -> None:
+    counts = [
+        solve(QuadraticProblem(), SOLVERS.make("lbfgs"), get_backend(b), Stop(30, max_evaluations=2**32)).counts
+        for b in ("numpy", "jax")
+    ]
+    assert counts[0].forward == counts[1].forward > 5
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_batch_method_may_read_the_value_of_its_last_step(backend: str) -> None:
+    """One that does not say that it forgets it."""
+
+    @dataclass(frozen=True)
+    class Watchful(type(SOLVERS.make("sgd"))):  # type: ignore[misc]
+        forgets_value: ClassVar[bool] = False
+
+        def step(self, objective: Any, state: Any, batch: Any = None) -> Any:
+            new = super().step(objective, state, batch)
+            fell = objective.xp.s.where(new.f < state.f, objective.xp.s.int(1), objective.xp.s.int(0))
+            return new._replace(counts=new.counts._replace(vjp=new.counts.vjp + fell))
+
+    result = solve(QuadraticProblem(), Watchful(step_size=1e-3, momentum=0.0), get_backend(backend), Stop(10))
+    assert result.counts.vjp == 9
