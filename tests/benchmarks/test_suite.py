@@ -80,7 +80,7 @@ def test_every_benchmark_has_the_backend_for_parameter_and_a_version_given_by_ha
     for benchmark in suite.values():
         assert benchmark.param_names[0] == "backend"
         assert benchmark.params[0] == [repr(backend) for backend in common.BACKENDS]
-        assert benchmark.version == "1"  # else any edit of its text would make asv forget its history
+        assert len(benchmark.version) <= 2  # else any edit of its text would make asv forget its history: a hash has 64
         assert benchmark.type != "track" or benchmark.unit != "unit"
 
 
