@@ -85,8 +85,8 @@ def check_forcing(eta_max: float, gamma: float, exponent: float) -> None:
         raise ConfigurationError(f"exponent must lie in (1, 2], not {exponent!r}")
 
 
-ORTHOGONAL = 2**22
-"""Numbers (32 MB in double precision) that the vectors of a step take at most, where they are kept orthogonal unasked.
+ORTHOGONAL = 2**23
+"""Numbers (64 MB in double precision) that the vectors of a step take at most, where they are kept orthogonal unasked.
 
 Beyond, their products cost more than those with the curvature that they save.
 """
