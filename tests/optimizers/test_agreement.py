@@ -104,8 +104,10 @@ def test_first_twenty_steps(problem: str, name: str, tmp_path: Path, monkeypatch
     found = check_optimizer(optimizer, described, backends, steps)
     if problem in CORE or name in ("adam", "lbfgs"):
         least = 6
-    else:  # all trials with the Hessian of a few samples may be rejected
-        least = 0 if name.startswith("subsampled") else steps // 4 + 1
+    elif name.startswith("subsampled"):  # all trials with the Hessian of a few samples may be rejected
+        least = 0
+    else:  # a search for the first step may take most trials where random images are learnt
+        least = 1 if problem in FROM_FILES else steps // 4 + 1
     assert found.counts[-1, 0] >= least
     assert np.isfinite(found.f[-1])
     if problem in IMAGES and not convolves:
