@@ -255,8 +255,8 @@ class Optimizer(Protocol):
     that is of accepted steps; ``counts`` a :class:`Counts`; ``stalled`` true where the method cannot go on. Where the
     objective is composite, ``f`` is the total value and ``g_norm`` :func:`nmdl_bench.backends.stationarity.measure`. A
     state has ``passes`` where products touch a part of the samples only. A method that takes batches and whose ``step``
-    never reads ``f`` may say so by a class attribute ``forgets_value``: loops then keep the first one, and those that
-    are compiled spare its computation.
+    never reads ``f`` may say so by a class attribute ``forgets_value``, of its own and not inherited: loops then keep
+    the first one, and those that are compiled spare its computation.
     """
 
     batch_size: int | None

@@ -112,9 +112,9 @@ class Backend(Kernels, Convolutions, Dense, FiniteDifferences):
         raise NotImplementedError
 
     def head(self, R: Array, j: Any) -> Array:
-        """What counts of ``R`` whose rows from ``j`` on are zero, or meet zeros in products; may share its memory.
+        """The first ``j`` rows of ``R`` where shapes may depend on values, else ``R``; may share its memory.
 
-        Where shapes may depend on values it is the first ``j`` rows, which spares the others' products, else ``R``.
+        For products to which the rows from ``j`` on contribute nothing, since they, or what they meet, are zero.
         """
         return R
 

@@ -99,11 +99,12 @@ def hybrid_step(xp: Backend, A: Product, At: Product, patience: int, state: Hybr
     s, k = xp.s, state.k
     most, one = state.B.shape[1], xp.s.const(1.0)
     V = xp.set_row(state.V, k, state.v)
-    u, beta = unit(xp, orthogonal_to(xp, xp.head(state.U, k + 1), xp.aypx(-state.a, A(state.v), state.u)), state.a)
+    top = s.maximum(xp.norm_inf(state.B), state.a)
+    u, beta = unit(xp, orthogonal_to(xp, xp.head(state.U, k + 1), xp.aypx(-state.a, A(state.v), state.u)), top)
     U = xp.set_row(state.U, k + 1, u)
     column = xp.axpy(beta, xp.one_hot(k + 1, most + 1), state.a * xp.one_hot(k, most + 1))
     B = xp.set_column(state.B, k, column)
-    v, a = unit(xp, orthogonal_to(xp, xp.head(V, k + 1), xp.aypx(-beta, At(u), state.v)), beta)
+    v, a = unit(xp, orthogonal_to(xp, xp.head(V, k + 1), xp.aypx(-beta, At(u), state.v)), s.maximum(top, beta))
 
     P, sigma, Qt = xp.svd(B)
     c, size = state.beta_1 * P[0, :], s.real(k + 1)

@@ -67,16 +67,18 @@ def lanczos(xp: Backend, A: Product, b: Array, steps: int, reorthogonalise: bool
     beta_1 = norm(xp, b)
     q = ratio(xp, xp.s.const(1.0), beta_1) * b
     Q, zeros = xp.set_row(xp.zeros((steps + 1, n)), 0, q), xp.zeros((n,))
-    start = (Q, xp.zeros((steps,)), xp.zeros((steps,)), zeros, q, xp.s.const(0.0))
+    start = (Q, xp.zeros((steps,)), xp.zeros((steps,)), zeros, q, xp.s.const(0.0), xp.s.const(0.0))
 
     def step(carry: Any, row: tuple[Any, ...]) -> Any:
-        (i,), (Q, alphas, betas, q_old, q, beta) = row, carry
+        (i,), (Q, alphas, betas, q_old, q, beta, top) = row, carry
         w = xp.aypx(-beta, A(q), q_old)
         alpha = xp.dot(q, w)
         w = xp.axpy(-alpha, q, w)
-        w, beta = unit(xp, orthogonal_to(xp, xp.head(Q, i + 1), w) if reorthogonalise else w, xp.s.abs(alpha))
+        top = xp.s.maximum(top, xp.s.abs(alpha))
+        w, beta = unit(xp, orthogonal_to(xp, xp.head(Q, i + 1), w) if reorthogonalise else w, top)
         e = xp.one_hot(i, steps)
-        return xp.set_row(Q, i + 1, w), xp.axpy(alpha, e, alphas), xp.axpy(beta, e, betas), q, w, beta
+        alphas, betas = xp.axpy(alpha, e, alphas), xp.axpy(beta, e, betas)
+        return xp.set_row(Q, i + 1, w), alphas, betas, q, w, beta, xp.s.maximum(top, beta)
 
     Q, alphas, betas, *_ = xp.loop(step, start, np.arange(steps)[:, None])
     return Tridiagonal(Q, alphas, betas)
@@ -118,26 +120,27 @@ def golub_kahan(
     u = ratio(xp, one, beta_1) * b
     v, alpha = unit(xp, xp.copy(At(u)))
     m, n = u.shape[0], v.shape[0]
-    start = (xp.set_row(xp.zeros((steps + 1, m)), 0, u), xp.zeros((steps, n)), xp.zeros((steps + 1, steps)), v, alpha)
+    U, V, B = xp.set_row(xp.zeros((steps + 1, m)), 0, u), xp.zeros((steps, n)), xp.zeros((steps + 1, steps))
 
     def step(carry: Any, row: tuple[Any, ...]) -> Any:
-        (i,), (U, V, B, v, alpha) = row, carry
+        (i,), (U, V, B, v, alpha, top) = row, carry
         V = xp.set_row(V, i, v)
         u = xp.axpy(-alpha, U[i, ...], xp.copy(A(v)))
-        u, beta = unit(xp, orthogonal_to(xp, xp.head(U, i + 1), u) if reorthogonalise else u, alpha)
+        u, beta = unit(xp, orthogonal_to(xp, xp.head(U, i + 1), u) if reorthogonalise else u, top)
+        top = xp.s.maximum(top, beta)
         U = xp.set_row(U, i + 1, u)
         e = alpha * xp.one_hot(i, steps + 1)
         B = xp.set_column(B, i, xp.axpy(beta, xp.one_hot(i + 1, steps + 1), e))
         w = xp.axpy(-beta, v, xp.copy(At(u)))
-        v, alpha = unit(xp, orthogonal_to(xp, xp.head(V, i + 1), w) if reorthogonalise else w, beta)
-        return U, V, B, v, alpha
+        v, alpha = unit(xp, orthogonal_to(xp, xp.head(V, i + 1), w) if reorthogonalise else w, top)
+        return U, V, B, v, alpha, xp.s.maximum(top, alpha)
 
-    U, V, B, _, _ = xp.loop(step, start, np.arange(steps)[:, None])
+    U, V, B, *_ = xp.loop(step, (U, V, B, v, alpha, alpha), np.arange(steps)[:, None])
     return Bidiagonalisation(U, V, B, beta_1)
 
 
 def unit(xp: Backend, w: Array, beside: Scalar | None = None) -> tuple[Array, Scalar]:
-    """``w / |w|`` and ``|w|``, both zero where nothing is left beside the last coefficient; donates ``w``."""
+    """``w / |w|`` and ``|w|``, both zero where round-off ``beside`` the largest coefficient is left; donates ``w``."""
     s, size = xp.s, norm(xp, w)
     if beside is not None:
         size = s.where(size <= 10 * xp.eps * beside, size - size, size)

@@ -36,6 +36,7 @@ class Adam:
 
         m <- beta1 m + (1 - beta1) g          v <- beta2 v + (1 - beta2) g^2
         x <- x - t (m / (1 - beta1^k)) / (sqrt(v / (1 - beta2^k)) + epsilon)
+           = x - t c2 / c1 m / (sqrt(v) + c2 epsilon),    c1 = 1 - beta1^k,  c2 = sqrt(1 - beta2^k)
 
     Parameters
     ----------
@@ -92,7 +93,7 @@ class Adam:
         k = state.k + 1
         m = xp.axpby(1 - b1, g, b1, state.m)
         v = xp.axpby(1 - b2, g * g, b2, state.v)
-        unbias1, unbias2 = 1 - s.pow(b1, s.real(k)), s.sqrt(1 - s.pow(b2, s.real(k)))
-        x = xp.axpy(-t * s.div(unbias2, unbias1), m / (xp.sqrt(v) + unbias2 * state.epsilon), state.x)
+        c1, c2 = 1 - s.pow(b1, s.real(k)), s.sqrt(1 - s.pow(b2, s.real(k)))
+        x = xp.axpy(-t * s.div(c2, c1), m / (xp.sqrt(v) + c2 * state.epsilon), state.x)
         counts = state.counts._replace(forward=state.counts.forward + 1, gradient=state.counts.gradient + 1)
         return state._replace(x=x, m=m, v=v, f=f, k=k, counts=counts)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from nmdl_bench.contracts import SOLVERS, Array, Objective
-from nmdl_bench.errors import unknown
+from nmdl_bench.contracts import SOLVERS, Array, Objective, unknown
 from nmdl_bench.optimizers.descent import Direction, LineSearch, LineSearchMethod, Step, Turn
 from nmdl_bench.optimizers.line_search import Grippo, ZhangHager
 

@@ -92,9 +92,14 @@ Beyond, their products cost more than those with the curvature that they save.
 """
 
 
-def keeps(reorthogonalise: bool | None, max_cg: int, n: int) -> bool:
-    """Whether vectors of ``max_cg`` inner iterations are kept orthogonal; by their size where that is None."""
-    return min(max_cg, n) * n <= ORTHOGONAL if reorthogonalise is None else reorthogonalise
+def rows(xp: Backend, reorthogonalise: bool | None, max_cg: int, n: int) -> Array | None:
+    """Zeros (m, n), ``m = min(max_cg, n)``, for vectors that inner iterations are to keep orthogonal; else None.
+
+    Whether they are is said by ``reorthogonalise``, or where that is None by their size: see :data:`ORTHOGONAL`.
+    """
+    m = min(max_cg, n)
+    kept = m * n <= ORTHOGONAL if reorthogonalise is None else reorthogonalise
+    return xp.zeros((m, n)) if kept else None
 
 
 def check_max_cg(max_cg: int) -> None:

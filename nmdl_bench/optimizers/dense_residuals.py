@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from nmdl_bench.contracts import Array, Objective, Tape
 
 if TYPE_CHECKING:
@@ -31,8 +29,7 @@ def triangularise(xp: Backend, J: Array, r: Array) -> tuple[Array, Array]:
 
 def on_diagonal(xp: Backend, n: int) -> Array:
     """Where an (n, n) matrix has its diagonal, as truth values."""
-    row = xp.constant(np.arange(n, dtype=float))
-    return xp.abs(xp.reshape(row, (n, 1)) - row) < 0.5
+    return xp.eye(n) > 0.5
 
 
 def diagonal(xp: Backend, R: Array) -> Array:
@@ -41,8 +38,8 @@ def diagonal(xp: Backend, R: Array) -> Array:
     return xp.abs(xp.sum(xp.where(on_diagonal(xp, n), R, xp.zeros((n, n))), axis=1))
 
 
-def is_regular(xp: Backend, diagonal: Array, tolerance: float) -> Any:
-    """Whether every diagonal entry of a triangle exceeds ``tolerance`` of the largest: necessary for full rank."""
-    top = xp.norm_inf(diagonal)
-    smallest = top - xp.norm_inf(top - diagonal)
+def is_regular(xp: Backend, d: Array, tolerance: float) -> Any:
+    """Whether all moduli ``d`` (n,) on a triangle's diagonal exceed ``tolerance`` of the largest, as in full rank."""
+    top = xp.norm_inf(d)
+    smallest = top - xp.norm_inf(top - d)
     return smallest > tolerance * top

@@ -84,6 +84,9 @@ class Direction(Protocol):
 class LineSearch(Protocol):
     """See :mod:`nmdl_bench.optimizers.line_search`."""
 
+    needs_descent: ClassVar[bool]
+    """Whether there is nothing to search along an ascent: steepest descent follows then."""
+
     def start(self, xp: Backend, t: Scalar, f0: Scalar, df0: Scalar, old: Search | None = None) -> Search: ...
 
     def is_low(self, xp: Backend, search: Search, f_t: Scalar) -> Any: ...
@@ -163,9 +166,9 @@ def line_search_step(
         df = xp.dot(g_t, d)
         # no search along an ascent or with a slope that overflows, nor with a memory whose directions lead to searches
         # that give up
-        begin = search.start(xp, t, f_t, df, old)._replace(
-            failed=s.or_(old.last, s.not_(df <= 0), s.not_(s.isfinite(df)))
-        )
+        begin = search.start(xp, t, f_t, df, old)
+        if search.needs_descent:
+            begin = begin._replace(failed=s.or_(old.last, s.not_(df <= 0), s.not_(s.isfinite(df))))
         g_norm, k, fresh = xp.norm_inf(g_t), state.k + 1, s.int(0) > 0
         return DescentState(x_t, f_t, g_t, g_norm, d, begin, memory, fresh, k, counts, state.stalled)
 

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LeastSquaresStep(Direction):
-    """``p = -J^+ r``, of all ``p`` with the least ``|J p + r|`` the shortest, from the triangle of ``[J r]``.
+    """``p = -J^+ r``, of all ``p`` with the least ``|J p + r|`` the shortest.
 
-    The solution with the triangle R is taken where R is well conditioned as far as is seen: by its diagonal, and by
-    ``|R| |p| / |b|``, a lower bound of its condition. Else R's singular values follow; those below ``max(m, n)``
-    rounding errors of the largest are taken for zero (Golub and Van Loan 2013, sections 3.5.4 and 5.4.1). The first
-    trial is the whole step.
+    Where J has no more columns than rows, the solution with the triangle R of ``[J r]`` is taken if R is well
+    conditioned as far as is seen: by its diagonal, and by ``|R| |p| / |b|``, a lower bound of its condition. Else
+    singular values follow; those below ``max(m, n)`` rounding errors of the largest are taken for zero (Golub and Van
+    Loan 2013, sections 3.5.4 and 5.4.1). The first trial is the whole step.
     """
 
     from_tape: ClassVar[bool] = True
@@ -34,7 +34,6 @@ class LeastSquaresStep(Direction):
         xp = objective.xp
         r, J = residual_and_jacobian(objective, step.tape)
         m, n = J.shape
-        R, b = triangularise(xp, J, r)
 
         def shortest(R: Array, b: Array, *_: Array) -> Array:
             U, sigma, Vt = xp.svd(R)
@@ -43,8 +42,9 @@ class LeastSquaresStep(Direction):
             return -(xp.where(kept, (b @ U) / xp.where(kept, sigma, one), zero) @ Vt)
 
         if m < n:
-            d = shortest(R, b)
+            d = shortest(J, r)
         else:
+            R, b = triangularise(xp, J, r)
             d, least = xp.solve_triangular(R, -b), xp.eps**0.5
             bounded = least * (xp.norm_inf(R) * xp.norm_inf(d)) <= xp.norm_inf(b)
             sound = xp.s.and_(is_regular(xp, diagonal(xp, R), least), bounded)

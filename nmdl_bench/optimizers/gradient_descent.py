@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Counts, Objective, Scalar
-from nmdl_bench.errors import unknown
+from nmdl_bench.contracts import SOLVERS, Array, ConfigurationError, Counts, Objective, Scalar, unknown
 from nmdl_bench.optimizers.descent import DescentState, Direction, Step, Turn, line_search_init, line_search_step
 from nmdl_bench.optimizers.line_search import Armijo
 

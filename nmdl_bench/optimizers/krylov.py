@@ -1,6 +1,7 @@
 """The quadratic ``g.p + p.B p / 2`` on a Krylov space: Lanczos' basis, and minimisers within a radius or with a shift.
 
-On the basis ``Q`` (rows, orthonormal but for round-off, the first one along g) B is the tridiagonal ``T``. Minimisers
+On the basis ``Q`` (rows, orthonormal where they are kept so, else as far as round-off lets the recurrence; the first
+one along g) B is the tridiagonal ``T``. Minimisers
 of the quadratic within ``|p| <= Delta`` and of ``q(p) + lam |p|^2 / 2`` alike are ``p = Q^T h`` with
 ``(T + lam I) h = -|g| e_1``. All is in units of the gradient's maximum norm.
 """
@@ -14,7 +15,7 @@ import numpy as np
 
 from nmdl_bench.contracts import Array, Scalar
 from nmdl_bench.linalg.lanczos import orthogonal_to
-from nmdl_bench.optimizers.curvature import Forcing, keeps, unit_of
+from nmdl_bench.optimizers.curvature import Forcing, rows, unit_of
 
 if TYPE_CHECKING:
     from nmdl_bench.backends.base import Backend
@@ -39,12 +40,13 @@ class Krylov(NamedTuple):
 
 
 class _Inner(NamedTuple):
-    """Lanczos' vector ``q`` with its coupling, the one ``before`` it, and what conjugate gradients would know with it.
+    """Lanczos' vector ``q_j``, the one ``before`` it, and what conjugate gradients would know with it.
 
-    ``pivot`` is the inverse of the last pivot of ``T + shift I``, ``u`` the last component of the solution, ``rho,
-    zz, zd, dd`` the squared norms of residual, iterate and direction; ``residual`` that of the step so far, ``top`` the
-    largest entry of T. ``inside`` is false once the solution left the region or T is not positive definite. ``before``
-    is None where the basis is made orthogonal.
+    ``delta`` and ``gamma`` are the diagonal of T and what is beside it, ``coupling`` the paper's ``gamma_j`` of ``q``.
+    ``alpha`` is the last step length, the inverse of the last pivot of ``T + shift I``, ``u`` the last component of the
+    solution; ``rho`` is ``|r|^2``, and with iterate ``z`` and direction ``d`` ``zz, zd, dd`` are ``|z|^2, z.d, |d|^2``;
+    ``residual`` is the norm of the step's so far, ``top`` the largest entry of T. ``inside`` is false once the solution
+    left the region or T is not positive definite. ``before`` is None where the basis is made orthogonal.
     """
 
     Q: Array
@@ -52,7 +54,7 @@ class _Inner(NamedTuple):
     gamma: Array
     q: Array
     coupling: Scalar
-    pivot: Scalar
+    alpha: Scalar
     u: Scalar
     rho: Scalar
     zz: Scalar
@@ -97,7 +99,7 @@ def lanczos(
         Where instead a radius is given and ``lam`` follows from it; the shift is zero then.
     reorthogonalise : bool, optional
         Whether new vectors are made orthogonal to all before, twice, and not to two of them as in the paper; by default
-        where the basis is small, see :func:`~nmdl_bench.optimizers.curvature.keeps`.
+        where the basis is small, see :data:`~nmdl_bench.optimizers.curvature.ORTHOGONAL`.
 
     Returns
     -------
@@ -132,12 +134,12 @@ def lanczos(
         top = s.maximum(now.top, s.maximum(s.abs(entry), coupling))
         # conjugate gradients: pivot of T + shift I, last component, and the norms along them
         off = s.where(j > 0, now.coupling, s.const(0.0))
-        pivot = entry + shift - off * off * now.pivot
+        pivot = entry + shift - off * off * now.alpha
         curved = pivot > xp.eps * top
         alpha = s.where(curved, s.div(s.const(1.0), pivot), s.const(0.0))
         rho = s.where(j > 0, off * off * now.u * now.u, gg)
         beta = s.where(j > 0, s.div(rho, now.rho), s.const(0.0))
-        zd = beta * (now.zd + now.pivot * now.dd)
+        zd = beta * (now.zd + now.alpha * now.dd)
         dd = rho + beta * beta * now.dd
         zz = now.zz + 2 * alpha * zd + alpha * alpha * dd
         u = -s.where(j > 0, off * now.u, norm) * alpha
@@ -157,9 +159,9 @@ def lanczos(
     zero, one = s.const(0.0), s.const(1.0)
     q = xp.scale(s.div(one, s.where(norm > 0, norm, one)), q)
     scalars = (norm, zero, zero, gg, zero, zero, zero, zero, norm)
-    orthogonal = keeps(reorthogonalise, *old.Q.shape)
     # rows of the last basis would take part in the orthogonalisation
-    Q, before = (xp.zeros(tuple(old.Q.shape)), None) if orthogonal else (old.Q, xp.zeros((old.Q.shape[1],)))
+    fresh = rows(xp, reorthogonalise, *old.Q.shape)
+    Q, before = (old.Q, xp.zeros((old.Q.shape[1],))) if fresh is None else (fresh, None)
     begin = _Inner(Q, xp.zeros((m,)), xp.zeros((m,)), q, *scalars, s.int(0) == 0, s.int(0), before)
     last = xp.while_loop(going, step, begin)
     T = _tridiagonal(xp, last.delta, last.gamma, last.j)

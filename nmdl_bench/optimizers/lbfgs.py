@@ -19,7 +19,8 @@ class Pairs(NamedTuple):
 
     ``W`` (2m, n) holds ``S`` above ``Y``; ``P`` (m, m) the inverse of ``R``, ``R_ij = s_i.y_j`` for pairs i not
     younger than j, else 0; ``YY = Y Y^T``; ``D`` (m,) the ``s_i.y_i``; ``gamma`` scales the initial matrix; ``i`` is
-    the slot of the oldest pair, to be overwritten. Slots without a pair are zero in all but ``W``.
+    the slot of the oldest pair, to be overwritten. Slots without a pair are zero in ``P`` and ``D``;
+    what ``W`` and ``YY`` hold there meets these zeros.
     """
 
     W: Array

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from nmdl_bench.contracts import SOLVERS, Array, Objective
 from nmdl_bench.optimizers.sgd import MomentumState, _Momentum
@@ -21,6 +22,8 @@ class Nesterov(_Momentum):
     step_size, momentum, batch_size, schedule, horizon, final
         As for :class:`~nmdl_bench.optimizers.sgd.SGD`.
     """
+
+    forgets_value: ClassVar[bool] = True
 
     def step(self, objective: Objective, state: MomentumState, batch: Array | None = None) -> MomentumState:
         xp = objective.xp

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from nmdl_bench.contracts import SOLVERS, Array, Objective, Scalar, Structure, unknown
-from nmdl_bench.optimizers.curvature import Forcing, check_forcing, check_max_cg, counted, keeps, products, unit_of
+from nmdl_bench.optimizers.curvature import Forcing, check_forcing, check_max_cg, counted, products, rows, unit_of
 from nmdl_bench.optimizers.descent import Direction, LineSearch, LineSearchMethod, Step, Turn
 from nmdl_bench.optimizers.line_search import WOLFE, Armijo, Fixed
 
@@ -42,6 +42,16 @@ def orthogonal(xp: Backend, R: Array | None, j: Any, r: Array) -> Array:
     return xp.axpy(-1.0, (used @ r) @ used, r)
 
 
+def curvature_along(
+    xp: Backend, apply: Callable[[Array], Array], d: Array, dd: Scalar, top: Scalar
+) -> tuple[Array, Scalar, Any, Scalar]:
+    """``B d``, ``d.B d``, whether that is positive beyond round-off, and the largest ``d.B d / |d|^2`` so far."""
+    Bd = apply(d)
+    curvature = xp.dot(d, Bd)
+    top = xp.s.maximum(top, xp.s.div(curvature, dd))
+    return Bd, curvature, curvature > xp.eps * top * dd, top
+
+
 def truncated_cg(
     xp: Backend,
     apply: Callable[[Array], Array],
@@ -57,12 +67,28 @@ def truncated_cg(
     so that a singular matrix does not make ``z`` long along its null space.
 
     Residuals that are kept orthogonal save products where they would lose that, and round-off then does not grow into
-    another direction on every library; they take ``max_cg`` vectors.
+    another direction on every library.
+
+    Parameters
+    ----------
+    xp : Backend
+        Where.
+    apply : callable
+        ``v -> B v``, a fresh array (n,) for v (n,).
+    g : Array
+        Gradient (n,).
+    forcing : Forcing
+        What ``eta`` follows from, as the last direction left it.
+    max_cg : int
+        Products at most, >= 1; where residuals are kept also ``n``.
+    reorthogonalise : bool, optional
+        Whether residuals are kept, which takes ``min(max_cg, n)`` vectors; by default where these are
+        :data:`~nmdl_bench.optimizers.curvature.ORTHOGONAL` numbers at most.
 
     Returns
     -------
     Array, Forcing, int
-        ``z``, the forcing with this ``eta``, and the number of products.
+        ``z`` (n,), the forcing with this ``eta``, and the number of products.
     """
     s = xp.s
     unit = unit_of(xp, g)
@@ -77,10 +103,7 @@ def truncated_cg(
     def step(now: _Inner) -> _Inner:
         z, r, d, rho, dd, top, j, _, R = now
         R = None if R is None else xp.set_row(R, j, r * s.div(s.const(1.0), s.sqrt(rho)))
-        Bd = apply(d)
-        curvature = xp.dot(d, Bd)
-        top = s.maximum(top, s.div(curvature, dd))
-        curved = curvature > xp.eps * top * dd
+        Bd, curvature, curved, top = curvature_along(xp, apply, d, dd, top)
         first = s.where(j == 0, s.const(1.0), s.const(0.0))
         alpha = s.where(curved, s.div(rho, curvature), first)
         z, r = xp.axpy(alpha, d, z), orthogonal(xp, R, j + 1, xp.axpy(-alpha, Bd, r))
@@ -89,9 +112,9 @@ def truncated_cg(
         return _Inner(z, r, xp.aypx(beta, r, d), rho_new, rho_new + beta * beta * dd, top, j + 1, curved, R)
 
     n = g.shape[0]
-    kept = keeps(reorthogonalise, max_cg, n)
-    max_cg = min(max_cg, n) if kept else max_cg
-    R = xp.zeros((max_cg, n)) if kept else None
+    R = rows(xp, reorthogonalise, max_cg, n)
+    if R is not None:
+        max_cg = min(max_cg, n)  # orthogonal residuals end there
     zero, yes = s.const(0.0), s.int(0) == 0
     start = _Inner(xp.zeros((n,)), r, xp.copy(r), rho_0, rho_0, zero, s.int(0), yes, R)
     last = xp.while_loop(going, step, start)
@@ -197,10 +220,10 @@ class NewtonCG(_TruncatedNewtonMethod):
         Constants of the tolerances, in (0, 1] and (1, 2]; see :meth:`~nmdl_bench.optimizers.curvature.Forcing.tighten`.
         The exponent is the order of convergence.
     max_cg : int
-        Products a direction, >= 1.
+        Products a direction, >= 1; where residuals are kept n at most.
     reorthogonalise : bool, optional
-        Whether residuals of the inner iterations are kept and made orthogonal, which takes ``max_cg`` vectors. By
-        default where these are :data:`~nmdl_bench.optimizers.curvature.ORTHOGONAL` numbers at most.
+        Whether residuals of the inner iterations are kept and made orthogonal, which takes ``min(max_cg, n)``
+        vectors. By default where these are :data:`~nmdl_bench.optimizers.curvature.ORTHOGONAL` numbers at most.
     search : str
         Name in :data:`SEARCHES`; ``"none"`` takes steps of one, and does not look at the numbers below.
     c1, c2 : float

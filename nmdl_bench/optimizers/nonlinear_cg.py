@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from nmdl_bench.contracts import SOLVERS, Array, Objective, Scalar
-from nmdl_bench.errors import unknown
+from nmdl_bench.contracts import SOLVERS, Array, Objective, Scalar, unknown
 from nmdl_bench.optimizers.descent import Direction, LineSearch, LineSearchMethod, Step, Turn
 from nmdl_bench.optimizers.line_search import wolfe_search
 

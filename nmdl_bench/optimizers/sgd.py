@@ -34,7 +34,6 @@ class _Momentum:
     final: float = 0.01
 
     takes_batches: ClassVar[bool] = True
-    forgets_value: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.momentum < 1:
@@ -76,6 +75,8 @@ class SGD(_Momentum):
     schedule, horizon, final
         How the step size decreases; see :class:`~nmdl_bench.optimizers.schedules.Schedule`.
     """
+
+    forgets_value: ClassVar[bool] = True
 
     def step(self, objective: Objective, state: MomentumState, batch: Array | None = None) -> MomentumState:
         xp = objective.xp

@@ -14,11 +14,11 @@ from nmdl_bench.optimizers.curvature import (
     check_matrix,
     check_max_cg,
     counted,
-    keeps,
     products,
+    rows,
     unit_of,
 )
-from nmdl_bench.optimizers.newton_cg import orthogonal
+from nmdl_bench.optimizers.newton_cg import curvature_along, orthogonal
 from nmdl_bench.optimizers.trust_region import (
     Outcome,
     Plan,
@@ -50,6 +50,12 @@ class Path(NamedTuple):
 
 
 class _Inner(NamedTuple):
+    """Path so far, residual ``r``, direction ``d``, and the numbers of the row to come; ``zz, zd, dd`` as there.
+
+    ``top`` is the largest ``d.B d / |d|^2``, ``j`` the number of products, ``inside`` false once the path left the
+    region or curvature ended. ``R`` has the residuals, normalised, as rows; None where they are not kept.
+    """
+
     D: Array
     T: Array
     r: Array
@@ -76,7 +82,15 @@ def follow(
 
     Steihaug (1983), Toint (1981); the norms by recurrences (Conn, Gould and Toint 2000, section 7.5.1). What curvature
     is not positive beyond round-off against the largest one seen is taken for zero: the path then leaves the region.
-    Residuals are kept orthogonal as in :func:`~nmdl_bench.optimizers.newton_cg.truncated_cg`.
+
+    Parameters
+    ----------
+    xp, apply, g, reorthogonalise
+        As for :func:`~nmdl_bench.optimizers.newton_cg.truncated_cg`.
+    path : Path
+        The last one, with room for as many products as it has rows; donated.
+    radius : Scalar
+        Of the region, in units of x.
 
     Returns
     -------
@@ -97,10 +111,7 @@ def follow(
     def step(now: _Inner) -> _Inner:
         D, T, r, d, rho, zz, zd, dd, top, j, _, R = now
         R = None if R is None else xp.set_row(R, j, r * s.div(s.const(1.0), s.sqrt(rho)))
-        Bd = apply(d)
-        curvature = xp.dot(d, Bd)
-        top = s.maximum(top, s.div(curvature, dd))
-        curved = curvature > xp.eps * top * dd
+        Bd, curvature, curved, top = curvature_along(xp, apply, d, dd, top)
         curvature = s.where(curved, curvature, s.minimum(curvature, s.const(0.0)))
         row = rho * e[0] + curvature * e[1] + zz * e[2] + zd * e[3] + dd * e[4]
         D, T = xp.set_row(D, j, d), xp.set_row(T, j, row)
@@ -113,7 +124,7 @@ def follow(
         zd, dd = beta * (zd + alpha * dd), rho_new + beta * beta * dd
         return _Inner(D, T, r, xp.aypx(beta, r, d), rho_new, zz, zd, dd, top, j + 1, inside, R)
 
-    R = xp.zeros(tuple(path.D.shape)) if keeps(reorthogonalise, *path.D.shape) else None
+    R = rows(xp, reorthogonalise, *path.D.shape)
     zero, yes = s.const(0.0), s.int(0) == 0
     start = _Inner(path.D, xp.zeros((m, 5)), r, xp.copy(r), rho_0, zero, zero, rho_0, zero, s.int(0), yes, R)
     last = xp.while_loop(going, step, start)
@@ -125,6 +136,20 @@ def walk(xp: Backend, path: Path, radius: Scalar) -> tuple[Array, Scalar, Scalar
 
     The norms of the iterates grow along the path (Steihaug 1983, theorem 2.1): the steps ``alpha = rho / d.B d`` before
     the edge are taken whole, one is cut by the edge, and those behind are left out. No loop is needed.
+
+    Parameters
+    ----------
+    xp : Backend
+        Where.
+    path : Path
+        Made within this radius or a larger one; stays as it is.
+    radius : Scalar
+        Of the region, in units of x.
+
+    Returns
+    -------
+    Array, Scalar, Scalar
+        ``p`` (n,), the decrease of the quadratic along it, and ``|p|``.
     """
     s, (D, T, unit, _, used) = xp.s, path
     edge = s.div(radius, unit)
@@ -229,7 +254,7 @@ class NewtonTR(TrustRegionNewton):
     """``x_{k+1} = x_k + p_k``, p_k by conjugate gradients within ``|p| <= Delta_k`` (Steihaug 1983; Toint 1981).
 
     Conn, Gould and Toint (2000), algorithms 6.1.1 and 7.5.1, with the tolerances of Eisenstat and Walker (1996). The
-    path of conjugate gradients is kept, so that a rejected trial costs no product; it takes ``max_cg`` vectors.
+    path of conjugate gradients is kept, so that a rejected trial costs no product; it takes ``min(max_cg, n)`` vectors.
 
     Parameters
     ----------
@@ -240,11 +265,11 @@ class NewtonTR(TrustRegionNewton):
     eta_max, gamma, exponent : float
         Tolerances of the steps; see :class:`~nmdl_bench.optimizers.newton_cg.NewtonCG`.
     max_cg : int
-        Products a step, >= 1.
+        Products a step, >= 1; of these n at most.
     matrix : str
         ``"hessian"`` or ``"gauss-newton"``.
     reorthogonalise : bool, optional
-        Whether residuals of the inner iterations are made orthogonal, which takes ``max_cg`` vectors more; by default
+        Whether residuals of the inner iterations are made orthogonal, which takes as many vectors more; by default
         as for :class:`~nmdl_bench.optimizers.newton_cg.NewtonCG`.
     """
 

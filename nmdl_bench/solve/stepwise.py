@@ -69,7 +69,7 @@ class Stepwise:
         while not over:
             k, forwards = int(state.k), int(state.counts.forward)
             if bool(state.stalled):
-                return _result(state, "stalled", "no decrease along the direction of steepest descent")
+                return _result(state, "stalled", "no step that the method makes lowers the value")
             if k >= stop.max_iterations or forwards >= forward_stop:
                 return _result(
                     state, "max_iterations", f"{k} iterations" if forwards < forward_stop else f"{forwards} forwards"
@@ -173,7 +173,8 @@ class Stepwise:
     def _batch_step(self, objective: Objective, state: State, batch: Array | None) -> State:
         """A step, without the batch's value where nobody reads it: what is compiled then does not compute it."""
         new = self.optimizer.step(objective, state, batch)
-        return new._replace(f=state.f) if getattr(self.optimizer, "forgets_value", False) else new
+        # a subclass may read the value: each class says for itself that it does not
+        return new._replace(f=state.f) if vars(type(self.optimizer)).get("forgets_value", False) else new
 
 
 class _Rows:

@@ -82,6 +82,30 @@ def test_exhausted_spaces_leave_zeros() -> None:
 
 
 @pytest.mark.parametrize("xp", BACKENDS, ids=lambda xp: xp.library)
+def test_spaces_exhausted_beside_a_small_coefficient_leave_zeros(xp: Backend) -> None:
+    """What is left there is round-off of the operator's size, and not of the last coefficient's."""
+    v, w = np.random.default_rng(0).standard_normal((2, 20))
+    v /= np.linalg.norm(v)
+    w -= (w @ v) * v
+    w /= np.linalg.norm(w)
+    with xp.scope():
+        A, b = xp.asarray(np.eye(20) - 2 * np.outer(v, v)), xp.asarray(v + w)
+        found = xp.compile(lambda A, b: lanczos(xp, lambda x: A @ x, b, 5))(A, b)
+        Q, alpha, beta = map(xp.to_numpy, found)
+        A, b = xp.asarray(np.outer(v, w)), xp.asarray(v + 1e-8 * w)
+        found = xp.compile(lambda A, b: golub_kahan(xp, lambda x: A @ x, lambda y: A.T @ y, b, 4))(A, b)
+        U, V, B = map(xp.to_numpy, found[:3])
+    np.testing.assert_allclose(alpha, 0, atol=1e-15)  # the reflection exchanges q_1 and q_2
+    np.testing.assert_allclose(beta, [1, 0, 0, 0, 0], atol=1e-15)
+    assert np.count_nonzero(beta) == 1
+    assert not np.any(Q[2:])
+    np.testing.assert_allclose(B[:2, 0], [1, 1e-8], rtol=1e-7)
+    assert np.count_nonzero(B) == 2
+    assert not np.any(U[2:])
+    assert not np.any(V[1:])
+
+
+@pytest.mark.parametrize("xp", BACKENDS, ids=lambda xp: xp.library)
 def test_the_randomised_svd_is_the_same_everywhere(xp: Backend) -> None:
     A = general(30, 20, 1e4)
     with xp.scope():

@@ -11,7 +11,9 @@ from functions import Function
 from test_composite import XP, bounded
 
 from nmdl_bench.catalogue import SOLVERS
+from nmdl_bench.optimizers.descent import Turn, line_search_init, line_search_step
 from nmdl_bench.optimizers.gradient_descent import ExactStep
+from nmdl_bench.optimizers.line_search import Armijo, Fixed
 from nmdl_bench.optimizers.projected import Arc, arc_init, arc_step, first_move
 from nmdl_bench.optimizers.projected_gradient import SpectralGradient
 from nmdl_bench.optimizers.projected_lbfgs import FreeInverse
@@ -84,6 +86,26 @@ def test_after_the_best_point_of_a_search_the_direction_is_steepest_descent() ->
             assert state.fresh
             np.testing.assert_array_equal(state.d, -state.g)
     assert times > 0
+
+
+class Upward(Gradient):
+    """The direction after each step is one of ascent."""
+
+    def update(self, objective: Any, memory: Any, step: Any) -> Turn:
+        return Turn((), step.g_new.copy(), 0.5, step.counts)
+
+
+@pytest.mark.parametrize("search", [Fixed(), Armijo()], ids=["none", "armijo"])
+def test_a_search_needs_a_direction_of_descent_and_whole_steps_do_not(search: Any) -> None:
+    """Whole steps from round-off's direction are as small as it; along the negative gradient they could be any."""
+    problem = Function(sphere, np.array([3.0, -4.0]))
+    state = line_search_init(problem, problem.x0, search, Upward())
+    state = line_search_step(problem, state, search, Upward())
+    assert state.k == 1
+    np.testing.assert_array_equal(state.d, state.g if search == Fixed() else -state.g)
+    state = line_search_step(problem, state, search, Upward())
+    assert state.k == 2
+    assert (state.f > problem.values[1]) is (search == Fixed())
 
 
 @pytest.mark.parametrize("name", ["bfgs", "lbfgs", "nonlinear-cg", "steepest-descent", "barzilai-borwein"])

@@ -62,7 +62,7 @@ def test_a_wrong_gradient_stalls(backend: str) -> None:
     result = solve(QuadraticProblem(sign=-1.0), SOLVERS.make("lbfgs"), get_backend(backend), Stop())
     assert result.status == "stalled"
     assert result.iterations == 0
-    assert "steepest descent" in result.reason
+    assert "lowers the value" in result.reason
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -358,12 +358,10 @@ def test_limits_beyond_an_integer_of_a_compiled_loop() -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_batch_method_may_read_the_value_of_its_last_step(backend: str) -> None:
-    """One that does not say that it forgets it."""
+    """One that does not say that it forgets it, whatever the class that it is made from says."""
 
     @dataclass(frozen=True)
     class Watchful(type(SOLVERS.make("sgd"))):  # type: ignore[misc]
-        forgets_value: ClassVar[bool] = False
-
         def step(self, objective: Any, state: Any, batch: Any = None) -> Any:
             new = super().step(objective, state, batch)
             fell = objective.xp.s.where(new.f < state.f, objective.xp.s.int(1), objective.xp.s.int(0))

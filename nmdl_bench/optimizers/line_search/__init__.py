@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nmdl_bench.errors import unknown
+from nmdl_bench.contracts import unknown
 from nmdl_bench.optimizers.line_search.armijo import Armijo
 from nmdl_bench.optimizers.line_search.base import Search
 from nmdl_bench.optimizers.line_search.fixed import Fixed

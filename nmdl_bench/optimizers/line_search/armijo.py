@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from nmdl_bench.contracts import Scalar
-from nmdl_bench.errors import unknown
+from nmdl_bench.contracts import Scalar, unknown
 from nmdl_bench.optimizers.line_search.base import Search, begin, check_constants, parabola, proceed, sufficient
 
 if TYPE_CHECKING:
@@ -32,6 +31,8 @@ class Armijo:
     interpolation : str
         ``"quadratic"`` or ``"cubic"``.
     """
+
+    needs_descent: ClassVar[bool] = True
 
     c1: float = 1e-4
     max_trials: int = 40

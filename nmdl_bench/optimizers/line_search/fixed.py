@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nmdl_bench.contracts import Scalar
 from nmdl_bench.optimizers.line_search.base import Search, begin, proceed
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Fixed:
     """Take the first trial, whatever its value: steps that are too long show as values that are not finite."""
+
+    needs_descent: ClassVar[bool] = False
 
     def start(self, xp: Backend, t: Scalar, f0: Scalar, df0: Scalar, old: Search | None = None) -> Search:
         return begin(xp, 0.0, 0.0, t, f0, df0, old)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from nmdl_bench.contracts import ConfigurationError, Scalar
 from nmdl_bench.optimizers.line_search.base import Search, accept, begin, check_constants, or_best
@@ -61,6 +61,8 @@ class MoreThuente:
     xtol : float
         Relative length of a bracket at which the search ends, >= 0.
     """
+
+    needs_descent: ClassVar[bool] = True
 
     c1: float = 1e-4
     c2: float = 0.9

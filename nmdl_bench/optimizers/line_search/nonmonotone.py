@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from nmdl_bench.contracts import ConfigurationError, Scalar
 from nmdl_bench.optimizers.line_search.base import Search, begin, check_constants, parabola, proceed, sufficient
@@ -19,6 +19,8 @@ class _Nonmonotone:
     The next trial minimises the parabola through ``phi(0), phi'(0), phi(t)``, between 0.1 t and 0.9 t. A search that
     starts again from where the last one failed counts that value once more.
     """
+
+    needs_descent: ClassVar[bool] = True
 
     max_trials: int
 

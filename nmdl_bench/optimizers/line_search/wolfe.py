@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nmdl_bench.contracts import Scalar
 from nmdl_bench.optimizers.line_search.base import (
@@ -38,6 +38,8 @@ class StrongWolfe:
     max_trials : int
         Trials after which the search gives up.
     """
+
+    needs_descent: ClassVar[bool] = True
 
     c1: float = 1e-4
     c2: float = 0.9
