@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from importlib import metadata
 
 import pytest
@@ -15,6 +16,10 @@ _flags = ["--xla_backend_optimization_level=0"]
 if Version(metadata.version("jaxlib")) < Version("0.11"):  # from then on it is unknown, and XLA ends the process
     _flags.append("--xla_cpu_use_fusion_emitters=false")
 os.environ.setdefault("XLA_FLAGS", " ".join(_flags))
+
+# a shell's background jobs ignore interrupts, and so would the programs that tests start and interrupt
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=["torch:cuda:0", "cupy:cuda:0", "jax:cuda:0"])
