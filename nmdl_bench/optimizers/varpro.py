@@ -26,6 +26,7 @@ METHODS: dict[str, Any] = {
     "steepest-descent": SteepestDescent,
 }
 """What minimises the reduced objective: methods whose step has exactly one forward, outside of branches and loops."""
+_SHARED = ("eta_max", "max_cg", "reorthogonalise")
 
 
 class VarProState(NamedTuple):
@@ -92,14 +93,16 @@ class VarPro:
         and ``levenberg-marquardt`` is MINPACK's, scaled by the Jacobian.
     jacobian : str
         ``"kaufman"`` or ``"golub-pereyra"``; see :class:`~nmdl_bench.optimizers.reduced.Reduced`.
-    eta_max, max_cg
-        Largest tolerance and number of products of conjugate gradients, where the method has them.
+    eta_max, max_cg, reorthogonalise
+        Of conjugate gradients: largest tolerance, number of products, and whether residuals are kept orthogonal, as for
+        :class:`~nmdl_bench.optimizers.newton_cg.NewtonCG`, where the method has them.
     """
 
     method: str = "gauss-newton-cg"
     jacobian: str = "kaufman"
     eta_max: float = 0.3
     max_cg: int = 100
+    reorthogonalise: bool | None = None
 
     batch_size: ClassVar[None] = None
     takes_batches: ClassVar[bool] = False
@@ -117,7 +120,7 @@ class VarPro:
     def _method(self) -> Optimizer:
         make = METHODS[self.method]
         known = signature(make).parameters
-        return make(**{name: getattr(self, name) for name in ("eta_max", "max_cg") if name in known})
+        return make(**{name: getattr(self, name) for name in _SHARED if name in known})
 
     def init(self, objective: Objective, x: Array, batch: Array | None = None) -> VarProState:
         s = objective.xp.s

@@ -228,6 +228,12 @@ def test_constant_features_and_one_sample() -> None:
         assert np.all(np.isfinite(check_optimizer(VarPro(), single, EAGER, steps=5).f))
 
 
+@pytest.mark.parametrize("method", ["gauss-newton-cg", "newton-tr"])
+def test_options_of_conjugate_gradients_are_handed_on(method: str) -> None:
+    inner: Any = VarPro(method, eta_max=0.2, max_cg=7, reorthogonalise=False)._method
+    assert (inner.eta_max, inner.max_cg, inner.reorthogonalise) == (0.2, 7, False)
+
+
 def test_mistakes_are_named() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'lbfgs'"):
         VarPro("lbgfs")
