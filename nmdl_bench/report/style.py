@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -204,9 +205,9 @@ def place(figure: Figure, left: float, bottom: float, width: float, height: floa
 
 @functools.lru_cache(maxsize=4096)
 def text_width(text: str, size: float = SIZE, style: Literal["normal", "italic"] = "normal") -> float:
-    """Width in inches of one line of text."""
+    """Width in inches of one line of text, or of a formula where it begins with a dollar sign."""
     font = FontProperties(family="STIXGeneral", style=style, size=size)
-    return float(_RULER.get_text_width_height_descent(text, font, False)[0]) / _RULER.dpi
+    return float(_RULER.get_text_width_height_descent(text, font, text.startswith("$"))[0]) / _RULER.dpi
 
 
 _RULER = RendererAgg(1, 1, 720)
@@ -227,14 +228,21 @@ def y_label(axes: Axes, text: str, width: float, distance: float = 0.34) -> None
 def log_axis(axes: Axes, which: Literal["x", "y"], low: float, high: float, start: float | None = None) -> None:
     """Make one axis logarithmic, with at most seven labels: decades or, where few are in view, parts of them too.
 
-    With ``start``, the scale begins there, and the edge itself stands for zero.
+    With ``start``, the scale begins there, and the edge itself stands for zero. Labels side by side are fewer where
+    they would touch.
     """
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     (axes.set_xlim if which == "x" else axes.set_ylim)(low, high)
     axis = axes.xaxis if which == "x" else axes.yaxis
     first = low if start is None else start
     zero = [] if start is None else [(low, "0")]
-    ticks = [*zero, *log_ticks(first, high)]
+    room = axes.bbox.width / axes.figure.dpi / math.log(high / low)
+
+    def apart(ticks: list[tuple[float, str]]) -> bool:
+        spans = [(room * math.log(v / low), text_width(text) / 2) for v, text in [*zero, *ticks]]
+        return all(a + half + 0.05 <= b - other for (a, half), (b, other) in pairwise(spans))
+
+    ticks = [*zero, *log_ticks(first, high, apart if which == "x" else None)]
     labelled = [v for v, _ in ticks[len(zero) :]]
     axis.set_major_locator(FixedLocator([v for v, _ in ticks]))
     axis.set_major_formatter(FixedFormatter([text for _, text in ticks]))
@@ -251,19 +259,25 @@ def log_axis(axes: Axes, which: Literal["x", "y"], low: float, high: float, star
     axes.add_line(Line2D(*place, transform=along, marker=marker, linestyle="none", gid="minor ticks", **look))
 
 
-def log_ticks(low: float, high: float) -> list[tuple[float, str]]:
-    """Places and texts of a logarithmic axis's labels."""
+Ticks = list[tuple[float, str]]
+"""Places and texts of an axis's labels."""
+
+
+def log_ticks(low: float, high: float, fits: Callable[[Ticks], bool] | None = None) -> Ticks:
+    """The finest labels of a logarithmic axis that are not too many, and fit; one where none do."""
     plain = low > 0.0009 and high < 20_000
-    return [(v, _log_label(v, plain)) for v in log_labels(low, high)]
+    choices = [[(v, _log_label(v, plain)) for v in choice] for choice in log_labels(low, high)]
+    return next((choice for choice in choices if fits is None or fits(choice)), choices[-1][-1:])
 
 
-def log_labels(low: float, high: float) -> list[float]:
-    """Where a logarithmic axis has labels: every n-th decade, or the finest parts of decades that are not too many."""
+def log_labels(low: float, high: float) -> list[list[float]]:
+    """Choices of at most six labels for a logarithmic axis, the finest first: parts of decades, then every n-th one."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     choices = [[m * 10.0**d for d in range(first, last + 1) for m in parts] for parts in _PARTS]
     choices += [[10.0**d for d in range(first, last + 1) if d % n == 0] for n in (1, 2, 3, 5, 10, 20, 50)]
     inside = [[v for v in choice if low <= v <= high] for choice in choices]
-    return next(choice for choice in inside if len(choice) <= 6) if high / low > 1.5 else _linear_labels(low, high)
+    few = [choice for choice in inside if 1 <= len(choice) <= 6]
+    return few if high / low > 1.5 and few else [_linear_labels(low, high)]
 
 
 _PARTS = ((1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3))

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -7,7 +9,7 @@ from nmdl_bench.contracts import UnknownNameError
 from nmdl_bench.report import figures, style
 from nmdl_bench.report.accuracy import draw_accuracy
 from nmdl_bench.report.frames import load
-from nmdl_bench.report.style import Styles, log_labels, readable
+from nmdl_bench.report.style import Styles, log_axis, log_labels, new_figure, place, readable, styled
 from nmdl_bench.report.summary import summarise
 
 
@@ -290,13 +292,28 @@ def test_labels_have_contrast(colour):
     ],
 )
 def test_logarithmic_axes_have_few_labels(low, high, labels):
-    assert log_labels(low, high) == pytest.approx(labels)
+    assert log_labels(low, high)[0] == pytest.approx(labels)
 
 
 @pytest.mark.parametrize("low", [1e-300, 1e-12, 1e-3, 0.99, 1.0, 7.0])
 @pytest.mark.parametrize("factor", [1.0001, 1.1, 1.6, 9.0, 1e3, 1e40, 1e200])
 def test_logarithmic_axes_always_have_a_label(low, factor):
-    assert 1 <= len(log_labels(low, low * factor)) <= 7
+    assert all(1 <= len(labels) <= 7 for labels in log_labels(low, low * factor))
+
+
+@pytest.mark.parametrize("width", [0.6, 1.1, 1.6, 4.0])
+@pytest.mark.parametrize(("low", "high"), [(2.1e-4, 0.04), (1e-9, 3.0), (0.02, 0.9), (1.0, 1300.0), (3e-5, 8e-5)])
+@pytest.mark.parametrize("from_zero", [True, False])
+def test_labels_side_by_side_do_not_touch(low: float, high: float, width: float, from_zero: bool) -> None:
+    with styled():
+        figure = new_figure(width + 1.0, 1.0)
+        axes = place(figure, 0.5, 0.4, width, 0.5)
+        log_axis(axes, "x", low, high, start=2 * low if from_zero else None)
+        figure.draw_without_rendering()
+        boxes = [label.get_window_extent() for label in axes.get_xticklabels() if label.get_text()]
+    assert boxes
+    assert all(one.x1 < other.x0 for one, other in pairwise(boxes))
+    assert len(boxes) >= (3 if width == 4.0 and high > 3 * low else 1)
 
 
 @pytest.mark.parametrize("width", ["text", "column"])
